@@ -1,0 +1,149 @@
+"""Reading and writing files so that nothing already made is ever lost.
+
+Every write goes to a temporary name in the same folder and is renamed over the target, so that a reader, a crash or a full disk sees
+either the old file or the new one.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import hashlib
+import json
+import os
+import re
+import time
+import uuid
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from orchestrator.errors import PictureError, StorageError
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+#: Largest picture opened, in pixels. A1111's own limit for one sheet is 200 MP (img_max_size_mp); anything larger is refused as a bomb.
+MAX_PICTURE_PIXELS = 200_000_000
+PICTURE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".bmp"})
+
+# Windows: a virus scanner or an indexer may hold a fresh file for a moment, and os.replace then fails with access denied.
+_REPLACE_TRIES = 10
+_REPLACE_PAUSE_S = 0.05
+
+
+def write_bytes(path: Path, data: bytes) -> Path:
+    """Write `data` to `path` whole or not at all; makes the folder. Raises `StorageError`."""
+    temporary = path.with_name(f".{path.name[:40]}.{uuid.uuid4().hex[:8]}.tmp")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with temporary.open("wb") as stream:
+            stream.write(data)
+            stream.flush()
+            os.fsync(stream.fileno())
+        replace(temporary, path)
+    except OSError as error:
+        raise storage_error(error, path) from error
+    finally:
+        # Nothing left behind after Ctrl-C either; the file is gone already when the rename went well.
+        with contextlib.suppress(OSError):
+            temporary.unlink()
+    return path
+
+
+def write_text(path: Path, text: str) -> Path:
+    """Write `text` as UTF-8 with `\\n` line ends, whole or not at all. Raises `StorageError`."""
+    return write_bytes(path, text.encode("utf-8"))
+
+
+def write_json(path: Path, value: Any) -> Path:
+    """Write `value` as indented UTF-8 JSON, whole or not at all. Raises `StorageError`."""
+    return write_text(path, json.dumps(value, ensure_ascii=False, indent=2) + "\n")
+
+
+def read_json(path: Path) -> Any:
+    """The value of a JSON file of ours, or None where the file is absent or was damaged from outside."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (FileNotFoundError, UnicodeDecodeError, json.JSONDecodeError):
+        return None
+    except OSError as error:
+        raise storage_error(error, path) from error
+
+
+def replace(source: Path, target: Path) -> None:
+    """`os.replace`, tried again for half a second where Windows says that somebody holds the file."""
+    for attempt in range(_REPLACE_TRIES):
+        try:
+            os.replace(source, target)  # noqa: PTH105 (Path.replace says the same, this name says that it is the atomic one)
+            return
+        except PermissionError:
+            if attempt == _REPLACE_TRIES - 1:
+                raise
+            time.sleep(_REPLACE_PAUSE_S)
+
+
+def storage_error(error: OSError, path: Path) -> StorageError:
+    """The sentence for an operating system's error at `path`."""
+    if error.errno in {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}:
+        return StorageError(
+            f"The disk is full: {path} could not be written.", fix="Free some space; the same command then goes on where it stopped."
+        )
+    if isinstance(error, PermissionError):
+        return StorageError(
+            f"{path} may not be written.",
+            cause="Another program holds it, or the folder belongs to another user.",
+            fix="Close what has it open or choose another folder, then run the same command again.",
+        )
+    return StorageError(f"{path} could not be read or written: {error.strerror or error}.")
+
+
+def sha256_file(path: Path) -> str:
+    """The sha256 of a file's bytes, in lower-case hex."""
+    digest = hashlib.sha256()
+    with path.open("rb") as stream:
+        while block := stream.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def open_picture(path: Path) -> Image.Image:
+    """A picture fully decoded as RGB, turned upright by its EXIF orientation. Raises `PictureError` for anything else."""
+    from PIL import Image, ImageOps, UnidentifiedImageError
+
+    try:
+        with Image.open(path) as image:
+            if image.width * image.height > MAX_PICTURE_PIXELS:
+                raise PictureError(path, f"{image.width}×{image.height} pixels are more than {MAX_PICTURE_PIXELS // 1_000_000} MP")
+            image.load()
+            upright = ImageOps.exif_transpose(image)
+            return upright.convert("RGB")
+    except FileNotFoundError:
+        raise PictureError(path, "the file does not exist") from None
+    except UnidentifiedImageError:
+        raise PictureError(path, "it is not a picture in a format we know") from None
+    except Image.DecompressionBombError as error:
+        raise PictureError(path, "it unpacks to far more pixels than any real picture has") from error
+    except (OSError, SyntaxError, ValueError) as error:
+        raise PictureError(path, f"it is damaged ({error})") from error
+
+
+def picture_files(folder: Path) -> list[Path]:
+    """The picture files directly in `folder`, by name; hidden ones are left out."""
+    if not folder.is_dir():
+        return []
+    return sorted(p for p in folder.iterdir() if p.suffix.lower() in PICTURE_SUFFIXES and not p.name.startswith("."))
+
+
+# Windows refuses these names whatever the extension.
+_RESERVED = frozenset({"con", "prn", "aux", "nul", *(f"com{i}" for i in range(1, 10)), *(f"lpt{i}" for i in range(1, 10))})
+
+
+def file_stem(text: str) -> str:
+    """`text` made into a file name every platform accepts; letters of all scripts stay. Never empty.
+
+    Two different texts may give one stem: callers that need a unique name add a hash.
+    """
+    stem = re.sub(r'[<>:"/\\|?*\x00-\x1f]+', "-", text).strip(" .-")[:80].strip(" .-")
+    if not stem or stem.casefold() in _RESERVED:
+        return f"_{stem}" if stem else "_"
+    return stem

@@ -1,0 +1,72 @@
+"""The workspace: one folder that holds everything about one subject."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from orchestrator.errors import WorkspaceError
+from orchestrator.files import file_stem
+
+PROFILE_NAME = "lora.toml"
+
+
+@dataclass(frozen=True)
+class Workspace:
+    """Every path of a workspace has a name here; nobody else joins strings."""
+
+    root: Path
+
+    @property
+    def profile(self) -> Path:
+        """What the user asks for."""
+        return self.root / PROFILE_NAME
+
+    def picture_set(self, name: str) -> Path:
+        """The folder of a picture set."""
+        return self.root / "pictures" / file_stem(name)
+
+    def dataset(self, version: str) -> Path:
+        """The dataset of one version: one folder per group, its manifest, its dataset_config."""
+        return self.root / "dataset" / file_stem(version)
+
+    def run(self, name: str) -> Path:
+        """One training run: configs, console log, LoRA files, state folders, record."""
+        return self.root / "runs" / file_stem(name)
+
+    @property
+    def runs(self) -> Path:
+        return self.root / "runs"
+
+    def grid(self, name: str) -> Path:
+        """Sheets, viewer and manifest of one grid."""
+        return self.root / "grids" / file_stem(name)
+
+    def evaluation(self, name: str) -> Path:
+        """Scouted seeds, observations and the verdict of one version."""
+        return self.root / "evaluations" / file_stem(name)
+
+    def report(self, name: str) -> Path:
+        """The self-contained HTML folder of one version."""
+        return self.root / "reports" / file_stem(name)
+
+    @property
+    def cache(self) -> Path:
+        """Pictures by recipe and measurements by picture; may be deleted at any time, everything in it can be made again."""
+        return self.root / ".orchestrator" / "cache"
+
+    @property
+    def logs(self) -> Path:
+        return self.root / ".orchestrator" / "logs"
+
+
+def find_workspace(start: Path) -> Workspace:
+    """The workspace that `start` lies in. Raises `WorkspaceError` when no folder upwards holds a lora.toml."""
+    folder = start.resolve()
+    for candidate in (folder, *folder.parents):
+        if (candidate / PROFILE_NAME).is_file():
+            return Workspace(candidate)
+    raise WorkspaceError(
+        f"{folder} is not a workspace: there is no {PROFILE_NAME} here or above.",
+        fix="Make one with `orchestrator init NAME`, or change into its folder.",
+    )
