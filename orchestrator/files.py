@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 #: Largest picture opened, in pixels. A1111's own limit for one sheet is 200 MP (img_max_size_mp); anything larger is refused as a bomb.
 MAX_PICTURE_PIXELS = 200_000_000
+# EDQUOT does not exist on Windows.
+_DISK_FULL = frozenset({errno.ENOSPC, errno.EFBIG, getattr(errno, "EDQUOT", errno.ENOSPC)})
 PICTURE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".bmp"})
 
 # Windows: a virus scanner or an indexer may hold a fresh file for a moment, and os.replace then fails with access denied.
@@ -84,7 +86,7 @@ def replace(source: Path, target: Path) -> None:
 
 def storage_error(error: OSError, path: Path) -> StorageError:
     """The sentence for an operating system's error at `path`."""
-    if error.errno in {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}:
+    if error.errno in _DISK_FULL:
         return StorageError(
             f"The disk is full: {path} could not be written.", fix="Free some space; the same command then goes on where it stopped."
         )

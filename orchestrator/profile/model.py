@@ -1,0 +1,299 @@
+"""The profile: everything a user asks for, as one frozen tree of models.
+
+Read `Profile` first. Texts of prompts and captions may hold `{trigger}`, `{name}` and `{version}`; `Profile.fill` puts them in.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+Framing = Literal["close-up", "upper body", "full body"]
+#: What a picture of an evaluation round must show; `orchestrator.evaluation` knows the tags of each.
+Expectation = Literal["hand raised", "arms crossed", "hand on hip", "smile", "looking up", "close-up", "upper body", "full body"]
+
+#: A1111 takes seeds up to int64 and answers 500 beyond (observed on 1.10.1).
+Seed = Annotated[int, Field(ge=0, le=2**63 - 1)]
+#: A LoRA's weight as A1111 applies it; the article's grids run from 0.2 to 1.0.
+Weight = Annotated[float, Field(ge=-2.0, le=4.0)]
+Name = Annotated[str, Field(min_length=1, max_length=80)]
+Epoch = Annotated[int, Field(ge=1, le=100_000)]
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", str_strip_whitespace=True)
+
+
+class Subject(_Part):
+    """Who or what the LoRA is about, and which attempt this is."""
+
+    name: Name = "ai_model"
+    version: Annotated[str, Field(pattern=r"^v\d+[a-z0-9._-]*$")] = "v1"
+    # {name}_{version} keeps the trigger words of two versions apart, as the article did.
+    trigger: Name = "{name}_{version}"
+
+
+class Base(_Part):
+    """The checkpoint everything builds on."""
+
+    #: As A1111 lists it (title, name or file name); empty = the one loaded now.
+    checkpoint: str = ""
+    #: The file sd-scripts trains on; empty = the file A1111 names for `checkpoint`.
+    path: str = ""
+    #: As A1111 lists it; empty = whatever A1111 is set to.
+    vae: str = ""
+
+
+class Generation(_Part):
+    """How every picture is drawn unless a part below says otherwise."""
+
+    negative_prompt: str = ""
+    sampler: Name = "DPM++ 2M"
+    scheduler: Name = "Karras"
+    steps: Annotated[int, Field(ge=1, le=150)] = 28
+    cfg_scale: Annotated[float, Field(ge=1.0, le=30.0)] = 6.0
+    width: Annotated[int, Field(ge=64, le=4096, multiple_of=8)] = 512
+    height: Annotated[int, Field(ge=64, le=4096, multiple_of=8)] = 512
+    clip_skip: Annotated[int, Field(ge=1, le=12)] = 1
+
+
+class UsedLora(_Part):
+    """A LoRA file that A1111 already has, used to make pictures (the version before this one)."""
+
+    #: The file's stem as A1111 lists it; never the alias, which all epochs of a run share.
+    name: Name
+    weight: Weight = 1.0
+
+
+class PictureSet(_Part):
+    """Pictures to make: txt2img, or img2img variations of another set when `source` is given."""
+
+    name: Name
+    prompt: Annotated[str, Field(min_length=1)]
+    #: How many pictures; seeds rise from `first_seed`. For variations: how many in total, dealt evenly over the sources.
+    count: Annotated[int, Field(ge=1, le=10_000)] = 10
+    first_seed: Seed = 1
+    loras: tuple[UsedLora, ...] = ()
+    #: The picture set whose pictures are varied (img2img); empty = drawn from nothing (txt2img).
+    source: str = ""
+    #: Words added to the prompt one after the other over the pictures, so that nothing but the subject stays the same.
+    changes: tuple[str, ...] = ()
+    denoising_strength: Annotated[float, Field(ge=0.0, le=1.0)] = 0.45
+    #: Turn each picture until the face is upright before it is used (for sets made from a tilted source).
+    straighten: bool = False
+
+
+class Group(_Part):
+    """One group of the dataset: pictures of one framing with one caption."""
+
+    name: Name
+    caption: Annotated[str, Field(min_length=1)] = "{trigger}"
+    #: Picture sets the group takes its pictures from, in this order.
+    sets: tuple[str, ...] = ()
+    #: Folders of the user's own pictures, relative to the workspace or absolute.
+    folders: tuple[str, ...] = ()
+    #: How many pictures to take at most; 0 = all of them.
+    count: Annotated[int, Field(ge=0, le=10_000)] = 0
+    repeats: Annotated[int, Field(ge=1, le=1_000)] = 1
+    framing: Framing | None = None
+
+
+class Limits(_Part):
+    """What the dataset check warns about. Angles are degrees, + = clockwise on screen."""
+
+    #: A group whose mean roll is further from upright than this is called tilted.
+    mean_roll: Annotated[float, Field(gt=0, le=90)] = 5.0
+    #: … when its rolls also spread less than this, the tilt will be locked into the LoRA.
+    roll_spread: Annotated[float, Field(gt=0, le=90)] = 6.0
+    #: The largest group may have this many times the pictures (× repeats) of the smallest.
+    imbalance: Annotated[float, Field(ge=1)] = 1.34
+    #: The short side of a picture, in pixels.
+    min_side: Annotated[int, Field(ge=64, le=8192)] = 512
+    #: Bits of 64 in which two pictures' difference hashes differ at most to be called duplicates (measured: ≤ 6).
+    duplicate_bits: Annotated[int, Field(ge=0, le=32)] = 6
+
+
+class DatasetPlan(_Part):
+    """What the LoRA is trained on."""
+
+    resolution: Annotated[int, Field(ge=64, le=4096, multiple_of=64)] = 512
+    groups: tuple[Group, ...] = ()
+    limits: Limits = Limits()
+
+
+class TrainingPlan(_Part):
+    """How sd-scripts trains. Names are ours; `orchestrator.training.plan` translates them."""
+
+    #: A shipped preset whose values fill in what is not given here (`8gb`, `12gb`); empty = the defaults below.
+    preset: str = ""
+    epochs: Epoch = 80
+    save_every: Epoch = 10
+    batch_size: Annotated[int, Field(ge=1, le=64)] = 1
+    dim: Annotated[int, Field(ge=1, le=1024)] = 32
+    alpha: Annotated[float, Field(gt=0, le=1024)] = 16.0
+    unet_lr: Annotated[float, Field(gt=0, lt=1)] = 1e-4
+    text_encoder_lr: Annotated[float, Field(ge=0, lt=1)] = 5e-5
+    optimizer: Name = "AdamW8bit"
+    lr_scheduler: Name = "cosine"
+    warmup_steps: Annotated[int, Field(ge=0)] = 0
+    mixed_precision: Literal["no", "fp16", "bf16"] = "fp16"
+    gradient_checkpointing: bool = False
+    clip_skip: Annotated[int, Field(ge=1, le=12)] = 1
+    seed: Annotated[int, Field(ge=1, le=2**31 - 1)] = 42
+    save_state: bool = True
+    #: Further arguments of sd-scripts by their own names, checked against the install before it is started.
+    extra: dict[str, Any] = Field(default_factory=dict)
+
+
+class Excluded(_Part):
+    """Cells left out of a grid: those with an epoch AND a weight at or below the given ones (the article: ≤ 20 and ≤ 0.6)."""
+
+    epoch_up_to: int | None = None
+    weight_up_to: float | None = None
+
+    @model_validator(mode="after")
+    def _says_something(self) -> Excluded:
+        if self.epoch_up_to is None and self.weight_up_to is None:
+            raise ValueError("give epoch_up_to, weight_up_to or both")
+        return self
+
+    def holds(self, epoch: int, weight: float) -> bool:
+        """Whether the cell is left out."""
+        return (self.epoch_up_to is None or epoch <= self.epoch_up_to) and (
+            self.weight_up_to is None or weight <= self.weight_up_to + 1e-9
+        )
+
+
+class GridPlan(_Part):
+    """An epoch × weight grid at fixed seeds, with a baseline row."""
+
+    name: Name
+    prompt: Annotated[str, Field(min_length=1)]
+    seeds: Annotated[tuple[Seed, ...], Field(min_length=1)] = (123456789,)
+    #: Empty = every saved epoch.
+    epochs: tuple[Epoch, ...] = ()
+    weights: Annotated[tuple[Weight, ...], Field(min_length=1)] = (0.2, 0.4, 0.6, 0.8, 1.0)
+    exclude: tuple[Excluded, ...] = ()
+
+    @field_validator("seeds", "epochs", "weights")
+    @classmethod
+    def _no_repeats(cls, values: tuple[float, ...]) -> tuple[float, ...]:
+        if len(set(values)) != len(values):
+            raise ValueError("a value stands here twice")
+        return values
+
+
+class Scouting(_Part):
+    """The hunt, without LoRA, for seeds that obey the poses at all."""
+
+    candidates: Annotated[int, Field(ge=1, le=10_000)] = 24
+    first_seed: Seed = 1000
+    #: How many obeying seeds the rounds use.
+    keep: Annotated[int, Field(ge=2, le=1_000)] = 8
+
+
+class Round(_Part):
+    """One evaluation round: a pose every cell is asked for."""
+
+    name: Name
+    prompt: Annotated[str, Field(min_length=1)]
+    expects: Expectation
+
+
+class Evaluation(_Part):
+    """The final test: rounds × scouted seeds × epochs × weights."""
+
+    rounds: tuple[Round, ...] = ()
+    #: Empty = every saved epoch.
+    epochs: tuple[Epoch, ...] = ()
+    weights: Annotated[tuple[Weight, ...], Field(min_length=1)] = (0.4, 0.6, 0.8, 1.0)
+
+
+class VerdictPlan(_Part):
+    """How the verdict weighs what was measured. The three shares are scaled to sum to 1."""
+
+    identity: Annotated[float, Field(ge=0)] = 0.5
+    obedience: Annotated[float, Field(ge=0)] = 0.4
+    upright: Annotated[float, Field(ge=0)] = 0.1
+    #: Differences of utility (0…1) below this do not matter in practice.
+    practical_tie: Annotated[float, Field(gt=0, lt=1)] = 0.01
+    confidence: Annotated[float, Field(ge=0.5, lt=1)] = 0.95
+    #: Cells in which a face was found in fewer pictures than this are out of the ranking.
+    min_face_rate: Annotated[float, Field(ge=0, le=1)] = 0.8
+
+    @model_validator(mode="after")
+    def _weighs_something(self) -> VerdictPlan:
+        if self.identity + self.obedience + self.upright <= 0:
+            raise ValueError("identity, obedience and upright are all 0: nothing would be weighed")
+        return self
+
+
+class Profile(_Part):
+    """What the user asks for, from the first picture to the verdict."""
+
+    subject: Subject = Subject()
+    base: Base = Base()
+    generation: Generation = Generation()
+    pictures: tuple[PictureSet, ...] = ()
+    dataset: DatasetPlan = DatasetPlan()
+    training: TrainingPlan = TrainingPlan()
+    grids: tuple[GridPlan, ...] = ()
+    scouting: Scouting = Scouting()
+    evaluation: Evaluation = Evaluation()
+    verdict: VerdictPlan = VerdictPlan()
+
+    @property
+    def trigger(self) -> str:
+        """The trigger word with name and version put in."""
+        return _fill(self.subject.trigger, name=self.subject.name, version=self.subject.version)
+
+    @property
+    def run_name(self) -> str:
+        """The name of this version's training run and of its LoRA files."""
+        return f"{self.subject.name}_{self.subject.version}"
+
+    def fill(self, text: str) -> str:
+        """`text` with `{trigger}`, `{name}` and `{version}` put in. Other braces stay as they are: prompts use them."""
+        return _fill(text, trigger=self.trigger, name=self.subject.name, version=self.subject.version)
+
+    def picture_set(self, name: str) -> PictureSet | None:
+        """The picture set of that name."""
+        return next((s for s in self.pictures if s.name == name), None)
+
+    @model_validator(mode="after")
+    def _names_agree(self) -> Profile:
+        problems = [*_repeated("pictures", [s.name for s in self.pictures]), *_repeated("grids", [g.name for g in self.grids])]
+        problems += _repeated("dataset.groups", [g.name for g in self.dataset.groups])
+        problems += _repeated("evaluation.rounds", [r.name for r in self.evaluation.rounds])
+        earlier: set[str] = set()
+        for picture_set in self.pictures:
+            if picture_set.source and picture_set.source not in earlier:
+                problems.append(f"pictures.{picture_set.name}.source: no picture set {picture_set.source!r} stands above it")
+            earlier.add(picture_set.name)
+        for group in self.dataset.groups:
+            problems += [
+                f"dataset.groups.{group.name}.sets: there is no picture set {name!r}" for name in group.sets if name not in earlier
+            ]
+            if not group.sets and not group.folders:
+                problems.append(f"dataset.groups.{group.name}: name the picture sets or the folders it is made from")
+        if problems:
+            raise ValueError("\n".join(problems))
+        return self
+
+
+def _fill(text: str, **values: str) -> str:
+    # Not str.format: prompts hold braces of their own (dynamic prompts), and a stray one must not raise.
+    for key, value in values.items():
+        text = text.replace("{" + key + "}", value)
+    return text
+
+
+def _repeated(place: str, names: list[str]) -> list[str]:
+    seen: set[str] = set()
+    twice: list[str] = []
+    for name in names:
+        if name.casefold() in seen:
+            twice.append(f"{place}: the name {name!r} stands twice")
+        seen.add(name.casefold())
+    return twice
