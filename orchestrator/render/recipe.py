@@ -1,0 +1,119 @@
+"""The recipe: everything that decides one picture, and the key that names it.
+
+The key names content, not paths: a LoRA by the hash of its file, the checkpoint by its hash, an init picture by its bytes. A LoRA that
+was trained again under the same name gives another key; a file that was only renamed gives the same.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import re
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+#: Part of every key: raised when a change of ours would draw another picture from the same recipe.
+RECIPE_FORMAT = 1
+
+
+@dataclass(frozen=True)
+class LoraUse:
+    """One LoRA in a picture. `sha256` names the file's content, `shown_hash` is what A1111 shows of it (12 digits)."""
+
+    stem: str
+    sha256: str
+    shown_hash: str
+    weight: float
+
+    @property
+    def tag(self) -> str:
+        """The tag as it stands in the prompt. A1111 takes any float; two weights that differ must differ as text too."""
+        return f"<lora:{self.stem}:{number(self.weight)}>"
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Everything that decides one picture. Fields after `*` in `NOT_IN_KEY` only say where to find the content."""
+
+    prompt: str
+    negative_prompt: str = ""
+    loras: tuple[LoraUse, ...] = ()
+    seed: int = 0
+    steps: int = 28
+    cfg_scale: float = 6.0
+    sampler: str = "DPM++ 2M"
+    scheduler: str = "Karras"
+    width: int = 512
+    height: int = 512
+    clip_skip: int = 1
+    checkpoint_hash: str = ""
+    vae: str = ""
+    server_version: str = ""
+    init_sha256: str = ""
+    denoising_strength: float | None = None
+    checkpoint: str = field(default="", compare=False)
+    init_path: Path | None = field(default=None, compare=False)
+
+    @property
+    def tagged_prompt(self) -> str:
+        """The prompt as A1111 gets it, with the LoRA tags in front."""
+        return " ".join([*(lora.tag for lora in self.loras), self.prompt]) if self.loras else self.prompt
+
+    @property
+    def key(self) -> str:
+        """The sha256 (64 hex digits) of the canonical recipe. Raises ValueError for NaN or infinite numbers."""
+        return hashlib.sha256(canonical(self).encode("utf-8")).hexdigest()
+
+    def evolve(self, **changes: Any) -> Recipe:
+        """A copy with some fields changed."""
+        return replace(self, **changes)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON; `from_dict` is the inverse."""
+        values = asdict(self)
+        values["init_path"] = str(self.init_path) if self.init_path else None
+        return values
+
+
+def from_dict(values: dict[str, Any]) -> Recipe:
+    """A recipe from `Recipe.to_dict`'s values."""
+    known = {**values, "loras": tuple(LoraUse(**lora) for lora in values.get("loras", ()))}
+    known["init_path"] = Path(values["init_path"]) if values.get("init_path") else None
+    return Recipe(**known)
+
+
+def canonical(recipe: Recipe) -> str:
+    """The text the key is made from: sorted JSON; numbers that are equal are written equally (1 and 1.0)."""
+    values = recipe.to_dict()
+    for place in ("checkpoint", "init_path"):
+        del values[place]
+    # Neither the stem nor the shown hash decides a pixel; the file's content and the weight do. A1111 keeps the tag's text out of CLIP.
+    values["loras"] = [{"sha256": lora.sha256, "weight": lora.weight} for lora in recipe.loras if lora.weight != 0]
+    values["format"] = RECIPE_FORMAT
+    return json.dumps(_plain(values), sort_keys=True, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _plain(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(inner) for inner in value]
+    if isinstance(value, float) and math.isfinite(value) and value == int(value):
+        return int(value)
+    return value
+
+
+def number(value: float) -> str:
+    """A number as the field writes it: 0.8, 1, -0.25; never an exponent, which A1111's prompt parser does not read."""
+    text = f"{value:.6f}".rstrip("0").rstrip(".")
+    return "0" if text in {"-0", ""} else text
+
+
+_LORA_TAG = re.compile(r"<\s*(lora|lyco)\s*:", re.IGNORECASE)
+
+
+def has_lora_tag(prompt: str) -> bool:
+    """Whether a prompt carries a LoRA tag of its own, which our recipe would not know of."""
+    return _LORA_TAG.search(prompt) is not None
