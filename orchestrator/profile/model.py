@@ -28,7 +28,8 @@ class _Part(BaseModel):
 class Subject(_Part):
     """Who or what the LoRA is about, and which attempt this is."""
 
-    name: Name = "ai_model"
+    #: Goes into file names and LoRA tags, so the characters these cannot hold are refused.
+    name: Annotated[str, Field(min_length=1, max_length=80, pattern=r'^[^<>:"/\\|?*,(){}\[\]\x00-\x1f]+$')] = "ai_model"
     version: Annotated[str, Field(pattern=r"^v\d+[a-z0-9._-]*$")] = "v1"
     # {name}_{version} keeps the trigger words of two versions apart, as the article did.
     trigger: Name = "{name}_{version}"
@@ -67,12 +68,14 @@ class UsedLora(_Part):
 
 
 class PictureSet(_Part):
-    """Pictures to make: txt2img, or img2img variations of another set when `source` is given."""
+    """Pictures to make: txt2img, or made from another set's pictures when `source` is given (straightened, varied by img2img, or both)."""
 
     name: Name
-    prompt: Annotated[str, Field(min_length=1)]
-    #: How many pictures; seeds rise from `first_seed`. For variations: how many in total, dealt evenly over the sources.
-    count: Annotated[int, Field(ge=1, le=10_000)] = 10
+    #: May be empty only where nothing is drawn: a set that straightens its source and does no more.
+    prompt: str = ""
+    #: How many pictures; seeds rise from `first_seed`. With a source: how many in total, dealt evenly over the source's pictures;
+    #: 0 = one for each of them.
+    count: Annotated[int, Field(ge=0, le=10_000)] = 0
     first_seed: Seed = 1
     loras: tuple[UsedLora, ...] = ()
     #: The picture set whose pictures are varied (img2img); empty = drawn from nothing (txt2img).
@@ -80,8 +83,18 @@ class PictureSet(_Part):
     #: Words added to the prompt one after the other over the pictures, so that nothing but the subject stays the same.
     changes: tuple[str, ...] = ()
     denoising_strength: Annotated[float, Field(ge=0.0, le=1.0)] = 0.45
-    #: Turn each picture until the face is upright before it is used (for sets made from a tilted source).
+    #: Turn each source picture until its face is upright, before it is varied.
     straighten: bool = False
+
+    @model_validator(mode="after")
+    def _can_be_made(self) -> PictureSet:
+        if self.straighten and not self.source:
+            raise ValueError("straighten needs a source: the picture set whose pictures are turned upright")
+        if not self.prompt and not (self.source and self.straighten):
+            raise ValueError("give a prompt")
+        if not self.source and self.count == 0:
+            raise ValueError("give a count: how many pictures to draw")
+        return self
 
 
 class Group(_Part):

@@ -1,0 +1,64 @@
+"""Our words → A1111's JSON: the one place where a recipe becomes a request."""
+
+from __future__ import annotations
+
+import base64
+from pathlib import Path
+from typing import Any
+
+from orchestrator.errors import PictureError
+from orchestrator.render.recipe import Recipe
+
+
+def payload(recipe: Recipe) -> dict[str, Any]:
+    """The request body for `recipe`. Reads the init picture when there is one; raises `PictureError` when it is gone."""
+    body: dict[str, Any] = {
+        "prompt": recipe.tagged_prompt,
+        "negative_prompt": recipe.negative_prompt,
+        "seed": recipe.seed,
+        # Without a fixed subseed A1111 draws one at random; at strength 0 it changes no pixel, only its log.
+        "subseed": 0,
+        "subseed_strength": 0,
+        "steps": recipe.steps,
+        "cfg_scale": recipe.cfg_scale,
+        "sampler_name": recipe.sampler,
+        "scheduler": recipe.scheduler,
+        "width": recipe.width,
+        "height": recipe.height,
+        # Pictures that are compared are drawn alone: batches differ from single pictures by a level here and there (measured).
+        "batch_size": 1,
+        "n_iter": 1,
+        "send_images": True,
+        "save_images": False,
+        "do_not_save_grid": True,
+        "override_settings": _settings(recipe),
+        # Restoring would swap the checkpoint back and forth between any two requests.
+        "override_settings_restore_afterwards": False,
+    }
+    if recipe.init_sha256:
+        body["init_images"] = [_init_picture(recipe.init_path)]
+        body["denoising_strength"] = recipe.denoising_strength
+    return body
+
+
+def route(recipe: Recipe) -> str:
+    """`txt2img` or `img2img`."""
+    return "img2img" if recipe.init_sha256 else "txt2img"
+
+
+def _settings(recipe: Recipe) -> dict[str, Any]:
+    settings: dict[str, Any] = {"CLIP_stop_at_last_layers": recipe.clip_skip}
+    if recipe.checkpoint:
+        settings["sd_model_checkpoint"] = recipe.checkpoint
+    if recipe.vae:
+        settings["sd_vae"] = recipe.vae
+    return settings
+
+
+def _init_picture(path: Path | None) -> str:
+    if path is None:
+        raise PictureError("the picture to vary", "the recipe does not say where it lies")
+    try:
+        return base64.b64encode(path.read_bytes()).decode("ascii")
+    except OSError as error:
+        raise PictureError(path, error.strerror or str(error)) from error
