@@ -1,1 +1,1 @@
-
+"""Picture sets: drawn, varied, straightened; each picture with where it came from."""
