@@ -1,1 +1,1 @@
-
+"""A training: plan it, run it, keep its record."""
