@@ -1,0 +1,29 @@
+"""Fixtures for every kind of test."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture
+def ugly_path(tmp_path: Path) -> Path:
+    """A folder with a blank, quotes, a bracket, an accent and Japanese in its name: whatever quotes a path wrongly shows here."""
+    folder = tmp_path / "it's a 'folder' [v1] é 初音ミク"
+    folder.mkdir()
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def _own_settings(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """No test reads the settings, logs or models of whoever runs it."""
+    home = tmp_path_factory.mktemp("home")
+    for name in list(os.environ):
+        if name.startswith("ORCHESTRATOR_") and name != "ORCHESTRATOR_FACTS":
+            monkeypatch.delenv(name)
+    for name in ("XDG_CONFIG_HOME", "XDG_STATE_HOME", "XDG_DATA_HOME"):
+        monkeypatch.setenv(name, str(home))
+    yield
