@@ -1,0 +1,114 @@
+"""Opening all pictures once before training, and the cache files beside them (`img0_0512x0512_sd.npz`).
+
+As in sd-scripts, a cache file is used as soon as it holds "latents": neither another resolution nor a picture edited since is
+noticed. To make that show in what is learned, the simulated cache also keeps the picture's bytes of that time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from orchestrator.sandbox.console_output import Log, bar_over
+from orchestrator.sandbox.dataset_reading import ReadDataset, TrainingPicture
+
+#: Latents have an eighth of the picture's sides.
+_SHRINK = 8
+
+
+def cache_latents(datasets: Sequence[ReadDataset], to_disk: bool, scratch: Path, log: Log) -> dict[Path, Path]:
+    """Open every picture, or its cache file, and return where the pixels to learn from are.
+
+    `scratch`: an existing folder for pictures taken out of cache files. Raises `OSError` for a picture that cannot be read.
+    """
+    sources: dict[Path, Path] = {}
+    for number, dataset in enumerate(datasets):
+        log.info(f"[Dataset {number}]", "train_util.py:2627")
+        log.info("caching latents with caching strategy.", "train_util.py:1120")
+        log.info("caching latents...", "train_util.py:1170")
+        for picture in bar_over(dataset.pictures):
+            file = cache_file(picture)
+            if to_disk and _usable(file):
+                sources[picture.path] = _picture_inside(file, picture.path, scratch / f"{len(sources)}")
+                continue
+            _write(picture, file if to_disk else None, log)
+    return sources
+
+
+def cache_file(picture: TrainingPicture) -> Path:
+    """Name of the cache file: an old `img0.npz` if there is one, else the picture's own size is part of the name."""
+    old = picture.path.with_suffix(".npz")
+    if old.exists():
+        return old
+    width, height = picture.size
+    return picture.path.with_name(f"{picture.path.stem}_{width:04d}x{height:04d}_sd.npz")
+
+
+def open_pictures(datasets: Sequence[ReadDataset], log: Log) -> None:
+    """Open every picture as the first epoch does without a cache.
+
+    Raises `OSError` for one that cannot be read and `AssertionError` for one larger than the resolution when there are no buckets.
+    """
+    for dataset in datasets:
+        width, height = dataset.resolution
+        for picture in dataset.pictures:
+            _pixels(picture, log)
+            too_large = picture.size[0] > width or picture.size[1] > height
+            assert dataset.options.enable_bucket or not too_large or dataset.options.subsets[0].values["random_crop"], (
+                "image too large, but cropping and bucketing are disabled / "
+                f"画像サイズが大きいのでface_crop_aug_rangeかrandom_crop、またはbucketを有効にしてください: {picture.path}"
+            )
+
+
+def _usable(file: Path) -> bool:
+    import numpy as np
+
+    if not file.exists():
+        return False
+    with np.load(file) as archive:
+        return any(name.startswith("latents") for name in archive.files)
+
+
+def _picture_inside(file: Path, picture: Path, folder: Path) -> Path:
+    import numpy as np
+
+    with np.load(file) as archive:
+        if "picture" not in archive.files:
+            return picture
+        content = archive["picture"].tobytes()
+    folder.mkdir()
+    taken_out = folder / picture.name
+    taken_out.write_bytes(content)
+    return taken_out
+
+
+def _pixels(picture: TrainingPicture, log: Log) -> bytes:
+    from PIL import Image
+
+    try:
+        with Image.open(picture.path) as image:
+            image.load()
+    except OSError:
+        log.error(f"Error loading file: {picture.path}", "train_util.py:2960")
+        raise
+    return picture.path.read_bytes()
+
+
+def _write(picture: TrainingPicture, file: Path | None, log: Log) -> None:
+    content = _pixels(picture, log)
+    if file is None:
+        return
+    import numpy as np
+    from PIL import Image
+
+    width, height = picture.target[0] // _SHRINK, picture.target[1] // _SHRINK
+    with Image.open(picture.path) as image:
+        small = np.asarray(image.convert("RGB").resize((width, height)), dtype=np.float32) / 127.5 - 1.0
+    latents = np.concatenate([small, small.mean(axis=2, keepdims=True)], axis=2).transpose(2, 0, 1)
+    np.savez(
+        file,
+        latents=latents,
+        original_size=np.array(picture.size),
+        crop_ltrb=np.array([0, 0, *picture.target]),
+        picture=np.frombuffer(content, dtype=np.uint8),
+    )

@@ -1,0 +1,1 @@
+"""Where the simulated trainer declares its arguments, spread over modules as in sd-scripts."""

@@ -1,0 +1,1 @@
+"""Networks the simulated trainer can be asked for by --network_module."""
