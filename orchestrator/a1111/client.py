@@ -27,6 +27,9 @@ CONNECT_TIMEOUT_S = 5.0
 # A1111 closes idle connections after 5.0 s (measured); one used later than that fails, and a POST must not be repeated blindly.
 _KEEPALIVE_S = 4.0
 
+#: Sent with every answer by servers that only simulate A1111; whatever is made from them is called simulated.
+SIMULATED_HEADER = "x-simulated"
+
 _LORAS = TypeAdapter(list[LoraEntry])
 _SAMPLERS = TypeAdapter(list[Sampler])
 _SCHEDULERS = TypeAdapter(list[Scheduler])
@@ -50,6 +53,8 @@ class A1111:
         timeout_s: float = READ_TIMEOUT_S,
     ) -> None:
         self.url = url.rstrip("/")
+        #: Whether the answers come from a simulation, which says so in a header of each.
+        self.simulated = False
         self._http = httpx.Client(
             base_url=self.url,
             # A1111 sends no WWW-Authenticate header, so credentials must go with the first request; httpx does that for basic auth.
@@ -193,6 +198,7 @@ class A1111:
                 cause=f"The connection broke during {route} ({type(error).__name__}); the server was probably closed or restarted.",
                 fix="Start it again; the same command then goes on where it stopped.",
             ) from error
+        self.simulated = SIMULATED_HEADER in response.headers
         if response.status_code != httpx.codes.OK:
             raise self._error(route, response)
         try:

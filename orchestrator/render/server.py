@@ -72,7 +72,7 @@ def connect(client: A1111, checkpoint: str = "", vae: str = "") -> Server:
         vae=vae,
         samplers=samplers,
         schedulers=schedulers,
-        simulated="simulated" in info.version or "sandbox" in str(options.get("outdir_samples", "")),
+        simulated=client.simulated,
     )
 
 

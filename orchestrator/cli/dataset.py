@@ -1,0 +1,81 @@
+"""`orchestrator dataset …`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from orchestrator.cli.options import json_option, open_workspace, workspace_option
+
+if TYPE_CHECKING:
+    from orchestrator.dataset.model import CheckResult
+
+
+@click.group("dataset")
+def command() -> None:
+    """Check the dataset before training, and build it."""
+
+
+@command.command("check")
+@workspace_option
+@json_option
+def check(folder: Path, as_json: bool) -> None:
+    """Say what will be locked into the LoRA and what will go wrong, before a night is spent on it.
+
+    Exit code 0 when there is nothing but notes, else 3.
+    """
+    from orchestrator import pipeline
+    from orchestrator.cli.console import answer_json, progress
+    from orchestrator.errors import DatasetError
+
+    workspace, profile = open_workspace(folder)
+    with progress() as on_progress:
+        checked = pipeline.check_dataset(profile, workspace, on_progress=on_progress)
+    if as_json:
+        answer_json(checked.result.to_dict())
+    else:
+        show_check(checked.result)
+    if not checked.result.clean:
+        raise DatasetError("The dataset has findings.", fix="Mend what stands above, or train all the same.")
+
+
+def show_check(result: CheckResult) -> None:
+    """The table of the groups and the findings below it."""
+    from orchestrator.cli.console import answer, table
+
+    rows = [
+        (g.group, g.count, g.repeats, f"{g.faces}/{g.looked}" if g.looked else "-", _angle(g.roll_mean), _angle(g.roll_sd), g.min_side)
+        for g in result.groups
+    ]
+    table(("group", "pictures", "repeats", "faces", "mean roll", "spread", "short side"), rows)
+    marks = {"locked in": "[x]", "warning": "[!]", "note": "[-]"}
+    for finding in result.findings:
+        answer()
+        answer(f"{marks[finding.level]} {finding.level}: {finding.what}")
+        if finding.means:
+            answer(f"    Means:  {finding.means}")
+        if finding.fix:
+            answer(f"    Fix:    {finding.fix}")
+    if result.clean:
+        answer()
+        answer("[ok] Nothing will be locked in.")
+
+
+def _angle(value: float | None) -> str:
+    return "-" if value is None else f"{value:+.1f}°"
+
+
+@command.command("build")
+@workspace_option
+def build(folder: Path) -> None:
+    """Copy the pictures with their captions into kohya's folders, with a manifest of where each came from."""
+    from orchestrator import pipeline
+    from orchestrator.cli.console import answer, note
+
+    workspace, profile = open_workspace(folder)
+    dataset = pipeline.build_dataset(profile, workspace)
+    answer(f"{dataset.folder}: {dataset.count} pictures in {len(dataset.groups)} groups{'' if dataset.built else ' (unchanged)'}")
+    for sentence in dataset.notes:
+        note(f"  {sentence}")

@@ -1,0 +1,92 @@
+"""Options that several commands share, and what they open."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+if TYPE_CHECKING:
+    from orchestrator.a1111.client import A1111
+    from orchestrator.kohya.install import KohyaInstall
+    from orchestrator.profile.model import Profile
+    from orchestrator.settings import Settings
+    from orchestrator.workspace import Workspace
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+
+def workspace_option(command: Command) -> Command:
+    """`--workspace`, the folder the command works in."""
+    return click.option(
+        "-w",
+        "--workspace",
+        "folder",
+        type=click.Path(path_type=Path, file_okay=False),
+        default=Path(),
+        help="The workspace; default: the one this folder lies in.",
+    )(command)
+
+
+def server_option(command: Command) -> Command:
+    """`--url`, the address of A1111."""
+    return click.option(
+        "--url", metavar="URL", help="A1111's address. [default: http://127.0.0.1:7860; env var: ORCHESTRATOR_A1111_URL]"
+    )(command)
+
+
+def lora_folder_option(command: Command) -> Command:
+    """`--lora-folder`, A1111's models/Lora."""
+    return click.option(
+        "--lora-folder",
+        metavar="FOLDER",
+        help="A1111's models/Lora; default: asked from A1111. [env var: ORCHESTRATOR_LORA_FOLDER]",
+    )(command)
+
+
+def kohya_options(command: Command) -> Command:
+    """`--kohya` and `--kohya-python`."""
+    command = click.option(
+        "--kohya-python",
+        metavar="FILE",
+        help="The Python sd-scripts runs with; default: its own venv's. [env var: ORCHESTRATOR_KOHYA_PYTHON]",
+    )(command)
+    return click.option(
+        "--kohya", metavar="FOLDER", help="The kohya_ss or sd-scripts folder. [env var: ORCHESTRATOR_KOHYA_FOLDER]"
+    )(command)
+
+
+def json_option(command: Command) -> Command:
+    """`--json`, the answer for a script."""
+    return click.option("--json", "as_json", is_flag=True, help="Answer in JSON.")(command)
+
+
+def open_workspace(folder: Path) -> tuple[Workspace, Profile]:
+    """The workspace `folder` lies in and its profile."""
+    from orchestrator.profile.load import load_profile
+    from orchestrator.workspace import find_workspace
+
+    workspace = find_workspace(folder)
+    return workspace, load_profile(workspace.profile)
+
+
+def open_client(settings: Settings) -> A1111:
+    """A client for the settings' A1111."""
+    from orchestrator.a1111.client import A1111
+
+    return A1111(settings.a1111_url, username=settings.a1111_user, password=settings.a1111_password.get_secret_value())
+
+
+def find_kohya(settings: Settings) -> KohyaInstall:
+    """The settings' sd-scripts. Raises `KohyaNotFound`."""
+    from orchestrator.errors import KohyaNotFound
+    from orchestrator.kohya import install
+
+    if not settings.kohya_folder:
+        raise KohyaNotFound(
+            "Where kohya is has not been said.",
+            fix="Give --kohya FOLDER, or set ORCHESTRATOR_KOHYA_FOLDER to the kohya_ss or sd-scripts folder.",
+        )
+    return install.find(settings.kohya_folder, settings.kohya_python or None)
