@@ -1,0 +1,161 @@
+"""The arrow from LoRA files to the verdict: scout, draw the rounds, measure, judge, keep."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from orchestrator.evaluation.identity import find_centre
+from orchestrator.evaluation.judge import Tagged, TagServer, score, tag_pictures
+from orchestrator.evaluation.records import write_observations, write_scout, write_verdict
+from orchestrator.evaluation.rounds import Observed, Place, Shown, observe, plan_rounds
+from orchestrator.evaluation.scout import Draws, Look, ScoutResult, scout
+from orchestrator.evaluation.verdict import Verdict, judge
+from orchestrator.grid.cells import DeployedLora, MakeRecipe
+from orchestrator.profile.model import Profile, Round
+from orchestrator.render.engine import OnPicture, Picture
+from orchestrator.vision.model import Measurement
+from orchestrator.workspace import Workspace
+
+#: Pictures → measurements, in their order; `orchestrator.vision.measure` with its cache filled in.
+Measure = Callable[[Sequence[Path]], Sequence[Measurement]]
+OnMeasured = Callable[[Path], None]
+
+
+@dataclass(frozen=True)
+class Eyes:
+    """What looks at pictures: faces by `measure`, tags by the server's tagger (`model` empty = the best it has)."""
+
+    measure: Measure
+    server: TagServer
+    #: Folder of answers already got.
+    cache: Path
+    #: Folder that remembers changed options of the server until they are back.
+    journals: Path
+    model: str = ""
+
+    def tags(self, pictures: Sequence[Path], on_tagged: OnMeasured | None = None) -> Tagged:
+        """The tags of the pictures."""
+        return tag_pictures(pictures, self.server, self.cache, self.journals, model=self.model, on_tagged=on_tagged)
+
+
+def workspace_eyes(workspace: Workspace, server: TagServer, *, model: str = "") -> Eyes:
+    """The eyes of a workspace: its cache of measurements and tags, the vision extra where it is installed."""
+
+    def measure(pictures: Sequence[Path]) -> Sequence[Measurement]:
+        from orchestrator.vision import measure as measure_faces
+
+        return measure_faces(list(pictures), workspace.cache / "measurements")
+
+    root = workspace.cache.parent
+    return Eyes(measure, server, workspace.cache / "tags", root / "journals", model)
+
+
+def scout_seeds(
+    profile: Profile,
+    workspace: Workspace,
+    make_recipe: MakeRecipe,
+    renderer: Draws,
+    eyes: Eyes,
+    *,
+    on_picture: OnPicture | None = None,
+    on_tagged: OnMeasured | None = None,
+) -> ScoutResult:
+    """Find the seeds that obey the profile's rounds without LoRA, and keep them in the workspace."""
+
+    def look_at(drawn: Sequence[tuple[Picture, Round]]) -> list[Look]:
+        paths = [picture.path for picture, _ in drawn]
+        tagged = eyes.tags(paths, on_tagged)
+        measured = eyes.measure(paths)
+        looks = []
+        for (_, round_), tags, seen in zip(drawn, tagged.tags, measured, strict=True):
+            found = score(round_.expects, tags, tagged.known, seen)
+            looks.append(
+                Look(
+                    None if found is None else found >= tagged.seen_from,
+                    found,
+                    tagged.not_measured if found is None else "",
+                )
+            )
+        return looks
+
+    result = scout(
+        profile.evaluation.rounds,
+        profile.scouting,
+        make_recipe,
+        renderer,
+        look_at,
+        trigger=profile.trigger,
+        fill=profile.fill,
+        on_picture=on_picture,
+    )
+    write_scout(workspace, profile.subject.version, result)
+    return result
+
+
+def evaluate(
+    profile: Profile,
+    workspace: Workspace,
+    seeds: Sequence[int],
+    loras: Sequence[DeployedLora],
+    references: Sequence[Path],
+    make_recipe: MakeRecipe,
+    renderer: Draws,
+    eyes: Eyes,
+    *,
+    on_picture: OnPicture | None = None,
+    on_tagged: OnMeasured | None = None,
+) -> Verdict:
+    """Draw the rounds on `seeds`, observe, judge, and keep observations and verdict in the workspace.
+
+    `references`: the dataset's pictures, whose faces are the identity wanted. Raises `InputError` when there is
+    nothing to test, and whatever the renderer and the server raise; pictures and measurements got until then are kept.
+    """
+    places = plan_rounds(profile.evaluation, seeds, loras, make_recipe, trigger=profile.trigger, fill=profile.fill)
+    pictures = renderer.render([place.recipe for place in places], on_picture)
+    observed = look(places, pictures, profile.evaluation.rounds, references, eyes, on_tagged=on_tagged)
+    verdict = judge(observed.observations, profile.verdict, not_measured=observed.not_measured)
+    write_observations(workspace, profile.subject.version, observed.observations, observed.anchors)
+    write_verdict(workspace, profile.subject.version, verdict)
+    return verdict
+
+
+def look(
+    places: Sequence[Place],
+    pictures: Sequence[Picture],
+    rounds: Sequence[Round],
+    references: Sequence[Path],
+    eyes: Eyes,
+    *,
+    on_tagged: OnMeasured | None = None,
+) -> Observed:
+    """Everything observed on the drawn pictures of the rounds."""
+    drawn = [picture for picture in pictures if not picture.error]
+    paths = [picture.path for picture in drawn]
+    # Tags first: the server answers while its checkpoint is loaded; faces need only this machine.
+    tagged = eyes.tags(paths, on_tagged)
+    measured = {picture.key: seen for picture, seen in zip(drawn, eyes.measure(paths), strict=True)}
+    tags = {picture.key: found for picture, found in zip(drawn, tagged.tags, strict=True)}
+    shown = [
+        Shown(key=picture.key, error=picture.error)
+        if picture.error
+        else Shown(picture.key, picture.path, measured[picture.key], tags[picture.key])
+        for picture in pictures
+    ]
+    wanted = eyes.measure(list(references))
+    name = next((seen.embedding_name for seen in wanted if seen.identity is not None), "")
+    embeddings = [seen.identity for seen in wanted if seen.identity is not None and seen.embedding_name == name]
+    observed = observe(places, shown, rounds, find_centre(embeddings, name), tagged.known, tagged.seen_from)
+    return Observed(
+        observed.observations, observed.anchors, (*observed.not_measured, *_reasons(tagged, measured.values()))
+    )
+
+
+def _reasons(tagged: Tagged, measured: Iterable[Measurement]) -> list[str]:
+    """Why tags or faces were not measured at all, in the words of who could not."""
+    said = [] if tagged.tagger else [f"No tags: {tagged.not_measured}."]
+    blind = next((seen.missing for seen in measured if not seen.looked and seen.missing), "")
+    if blind:
+        said.append(f"Faces {blind}.")
+    return said

@@ -1,0 +1,74 @@
+"""What an evaluation leaves in the workspace: evaluations/<version>/{scout,observations,verdict}.json."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from orchestrator.errors import WorkspaceError
+from orchestrator.evaluation.identity import Anchors
+from orchestrator.evaluation.observations import Observation
+from orchestrator.evaluation.scout import ScoutResult
+from orchestrator.evaluation.verdict import Verdict
+from orchestrator.files import read_json, write_json
+from orchestrator.workspace import Workspace
+
+SCOUT = "scout.json"
+OBSERVATIONS = "observations.json"
+VERDICT = "verdict.json"
+
+
+def write_scout(workspace: Workspace, version: str, result: ScoutResult) -> Path:
+    """Keep the scouted seeds."""
+    return write_json(workspace.evaluation(version) / SCOUT, result.to_dict())
+
+
+def write_observations(
+    workspace: Workspace, version: str, observations: Sequence[Observation], anchors: Anchors
+) -> Path:
+    """Keep every observation, with the anchors its identity was scaled by."""
+    value = {"anchors": anchors.to_dict(), "observations": [observation.to_dict() for observation in observations]}
+    return write_json(workspace.evaluation(version) / OBSERVATIONS, value)
+
+
+def write_verdict(workspace: Workspace, version: str, verdict: Verdict) -> Path:
+    """Keep the verdict."""
+    return write_json(workspace.evaluation(version) / VERDICT, verdict.to_dict())
+
+
+def read_scout(workspace: Workspace, version: str) -> ScoutResult | None:
+    """The scouted seeds of a version; None before it was scouted. Raises `WorkspaceError` for a damaged file."""
+    path = workspace.evaluation(version) / SCOUT
+    value = read_json(path)
+    try:
+        return None if value is None else ScoutResult.from_dict(value)
+    except (KeyError, TypeError, ValueError) as error:
+        raise _damaged(path) from error
+
+
+def read_observations(workspace: Workspace, version: str) -> list[Observation]:
+    """The observations of a version; none before it was evaluated. Raises `WorkspaceError` for a damaged file."""
+    path = workspace.evaluation(version) / OBSERVATIONS
+    value = read_json(path)
+    try:
+        return [] if value is None else [Observation.from_dict(item) for item in value["observations"]]
+    except (KeyError, TypeError, ValueError) as error:
+        raise _damaged(path) from error
+
+
+def read_verdict(workspace: Workspace, version: str) -> Verdict | None:
+    """The verdict on a version; None before there is one. Raises `WorkspaceError` for a damaged file."""
+    path = workspace.evaluation(version) / VERDICT
+    value = read_json(path)
+    try:
+        return None if value is None else Verdict.from_dict(value)
+    except (KeyError, TypeError, ValueError) as error:
+        raise _damaged(path) from error
+
+
+def _damaged(path: Path) -> WorkspaceError:
+    return WorkspaceError(
+        f"{path} does not hold what this program wrote there.",
+        cause="It was changed by hand, or written by another version of this program.",
+        fix="Delete the file and run `orchestrator evaluate` again; pictures and measurements are kept.",
+    )

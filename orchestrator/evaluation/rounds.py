@@ -1,0 +1,237 @@
+"""The final test: which pictures the rounds are made of, and what was observed on them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from orchestrator.errors import InputError
+from orchestrator.evaluation.identity import Anchors, set_baselines
+from orchestrator.evaluation.judge import score
+from orchestrator.evaluation.observations import BASELINE, CellId, Observation
+from orchestrator.evaluation.statistics import mean
+from orchestrator.evaluation.tags import FRAMINGS
+from orchestrator.grid.cells import DeployedLora, MakeRecipe
+from orchestrator.grid.prompts import baseline_prompt
+from orchestrator.profile.model import Evaluation, Round
+from orchestrator.render.recipe import LoraUse, Recipe
+from orchestrator.vision.model import Measurement
+
+#: A tag must rise by at least this when the prompt asks for it, or it tells nothing about obedience.
+LEAST_RISE = 0.05
+#: In a round in which more of the found faces than this cannot be recognised, identity is not measured.
+MOST_UNRECOGNISED = 0.5
+
+
+@dataclass(frozen=True)
+class Place:
+    """One picture to draw: a cell, a round and a seed."""
+
+    cell: CellId
+    round: str
+    seed: int
+    recipe: Recipe
+
+
+@dataclass(frozen=True)
+class Shown:
+    """What became of a place: the picture and everything measured on it; None = not measured."""
+
+    key: str = ""
+    path: Path | None = None
+    measurement: Measurement | None = None
+    tags: Mapping[str, float] | None = None
+    error: str = ""
+
+
+@dataclass(frozen=True)
+class Observed:
+    """All observations, the anchors of identity, and sentences on what could not be measured."""
+
+    observations: tuple[Observation, ...]
+    anchors: Anchors
+    not_measured: tuple[str, ...]
+
+
+def plan_rounds(
+    evaluation: Evaluation,
+    seeds: Sequence[int],
+    loras: Sequence[DeployedLora],
+    make_recipe: MakeRecipe,
+    *,
+    trigger: str = "",
+    fill: Callable[[str], str] = str,
+) -> list[Place]:
+    """Every picture of the rounds: the baseline on all seeds first, then epoch, weight, round, seed.
+
+    The baseline is drawn without LoRA and without the trigger word. A weight of 0 in the plan is the baseline and is
+    not drawn twice. Raises `InputError` when there is nothing to test or an epoch was not deployed.
+    """
+    by_epoch = {deployed.lora.epoch: deployed for deployed in loras}
+    epochs = evaluation.epochs or tuple(sorted(by_epoch))
+    _something_to_test(evaluation, seeds, epochs, by_epoch)
+    prompts = {round_.name: fill(round_.prompt) for round_ in evaluation.rounds}
+    bare = {name: baseline_prompt(prompt, trigger) for name, prompt in prompts.items()}
+    places = [
+        Place(BASELINE, name, seed, make_recipe(prompt, seed, ())) for name, prompt in bare.items() for seed in seeds
+    ]
+    for epoch in epochs:
+        for weight in evaluation.weights:
+            if weight == 0:
+                continue
+            deployed = by_epoch[epoch]
+            use = LoraUse(deployed.stem, deployed.lora.sha256, deployed.shown_hash, weight)
+            places += [
+                Place(CellId(epoch, weight), name, seed, make_recipe(prompt, seed, (use,)))
+                for name, prompt in prompts.items()
+                for seed in seeds
+            ]
+    return places
+
+
+def observe(
+    places: Sequence[Place],
+    shown: Sequence[Shown],
+    rounds: Sequence[Round],
+    dataset: Anchors,
+    known: frozenset[str] = frozenset(),
+    seen_from: float = 0.5,
+) -> Observed:
+    """The observations of all places, in their order.
+
+    `dataset`: the anchors from the dataset alone (`find_centre`); `known`: tag names the model knows; `seen_from`:
+    from which score a picture obeys.
+    """
+    by_name = {round_.name: round_ for round_ in rounds}
+    at = list(zip(places, shown, strict=True))
+    distances = [_distance(picture, dataset) for picture in shown]
+    baseline: dict[str, list[float]] = {name: [] for name in by_name}
+    for (place, _), distance in zip(at, distances, strict=True):
+        if place.cell.is_baseline and distance is not None:
+            baseline[place.round].append(distance)
+    anchors = _without_unrecognised(set_baselines(dataset, baseline), at)
+    deaf = _deaf_rounds(at, rounds, known)
+    observations = []
+    for (place, picture), distance in zip(at, distances, strict=True):
+        round_ = by_name[place.round]
+        seen = picture.measurement
+        obeyed = None
+        if not picture.error and place.round not in deaf:
+            obeyed = score(round_.expects, picture.tags, known, seen)
+        looked = seen is not None and seen.looked
+        face = seen.face if seen is not None and looked else None
+        observations.append(
+            Observation(
+                cell=place.cell,
+                round=place.round,
+                seed=place.seed,
+                key=picture.key,
+                path=str(picture.path) if picture.path else "",
+                identity_distance=distance,
+                identity=anchors.identity(place.round, distance) if distance is not None else None,
+                roll_deg=face.roll_deg if face else None,
+                obedience=obeyed,
+                obeys=None if obeyed is None else obeyed >= (0.5 if _by_framing(round_, seen) else seen_from),
+                face_found=(face is not None) if looked else None,
+                sharpness=seen.sharpness if seen is not None and seen.readable else None,
+                missing=seen.missing if seen is not None else "",
+                error=picture.error,
+            )
+        )
+    said = [_sentence(name, why) for name, why in anchors.not_measured.items()]
+    said += [f"Obedience was not measured in {name}: {why}." for name, why in deaf.items()]
+    return Observed(tuple(observations), anchors, tuple(said))
+
+
+def _something_to_test(
+    evaluation: Evaluation, seeds: Sequence[int], epochs: Sequence[int], by_epoch: Mapping[int, DeployedLora]
+) -> None:
+    if not evaluation.rounds:
+        raise InputError(
+            "The profile has no evaluation rounds.", fix="Add at least one [[evaluation.rounds]] with a pose."
+        )
+    if not seeds:
+        raise InputError(
+            "There are no seeds to evaluate on.",
+            cause="No candidate obeyed the poses without LoRA.",
+            fix="Raise scouting.candidates, or make the prompts of the rounds stronger.",
+        )
+    if not epochs:
+        raise InputError("There is no LoRA file to evaluate.", fix="Train and deploy first.")
+    if missing := [str(epoch) for epoch in epochs if epoch not in by_epoch]:
+        raise InputError(
+            f"There is no LoRA file of epoch {', '.join(missing)} to evaluate.",
+            cause=f"Deployed are: {', '.join(str(epoch) for epoch in sorted(by_epoch)) or 'none'}.",
+            fix="Take the epoch out of evaluation.epochs, or train and deploy it first.",
+        )
+
+
+def _distance(picture: Shown, dataset: Anchors) -> float | None:
+    seen = picture.measurement
+    if seen is None or seen.identity is None or not dataset.centre:
+        return None
+    if seen.embedding_name != dataset.embedding_name:
+        # Two embeddings live in two spaces; a distance between them means nothing.
+        return None
+    return dataset.distance(seen.identity)
+
+
+def _without_unrecognised(anchors: Anchors, at: Sequence[tuple[Place, Shown]]) -> Anchors:
+    """The anchors without the rounds in which most faces are too small to tell who it is."""
+    far = dict(anchors.baseline_distance)
+    why = dict(anchors.not_measured)
+    for name in list(far):
+        faces = [
+            picture.measurement
+            for place, picture in at
+            if place.round == name and picture.measurement is not None and picture.measurement.face is not None
+        ]
+        lost = sum(face.identity is None for face in faces)
+        if lost > MOST_UNRECOGNISED * len(faces):
+            del far[name]
+            why[name] = f"{lost} of its {len(faces)} faces are too small to be recognised"
+    return Anchors(anchors.centre, anchors.own_distance, far, anchors.references, anchors.embedding_name, why)
+
+
+def _deaf_rounds(at: Sequence[tuple[Place, Shown]], rounds: Sequence[Round], known: frozenset[str]) -> dict[str, str]:
+    """Rounds whose tags do not rise when the prompt asks for them, judged without LoRA, with the reason.
+
+    The other rounds' baseline pictures of the same seeds are the comparison: nobody asked for this pose there.
+    """
+    baseline = {
+        (place.round, place.seed): picture
+        for place, picture in at
+        if place.cell.is_baseline and picture.tags is not None
+    }
+    deaf: dict[str, str] = {}
+    for round_ in rounds:
+        if round_.expects in FRAMINGS:
+            continue
+        others = {other.name for other in rounds if other.expects != round_.expects}
+        rises: list[float] = []
+        for (name, seed), picture in baseline.items():
+            asked = score(round_.expects, picture.tags, known, None) if name == round_.name else None
+            unasked = [
+                found
+                for other in others
+                if (shown := baseline.get((other, seed))) is not None
+                and (found := score(round_.expects, shown.tags, known, None)) is not None
+            ]
+            if asked is not None and unasked:
+                rises.append(asked - mean(unasked))
+        if rises and mean(rises) < LEAST_RISE:
+            deaf[round_.name] = (
+                f"without LoRA the tag for {round_.expects!r} rises by only {mean(rises):.2f} when the prompt asks "
+                "for it, so it tells nothing about obedience"
+            )
+    return deaf
+
+
+def _by_framing(round_: Round, seen: Measurement | None) -> bool:
+    return round_.expects in FRAMINGS and seen is not None and seen.looked
+
+
+def _sentence(round_name: str, why: str) -> str:
+    place = f" in {round_name}" if round_name else ""
+    return f"Identity was not measured{place}: {why}."

@@ -1,0 +1,276 @@
+"""The verdict: gates, one declared utility, the leader, and the cells that may be best beside it.
+
+gates      what no average may make up for: pictures that are not there, lost faces, another face
+utility    the shares of the profile's [verdict], over what was measured
+set        the cells that may be best with these seeds (`may_be_best`)
+tie rule   among members within the practical tie margin of the leader: the lowest weight, then the earliest epoch
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any, Literal
+
+from orchestrator.evaluation.distributions import wilson
+from orchestrator.evaluation.observations import BASELINE, CellId, Observation
+from orchestrator.evaluation.scores import METRICS, Metric, Scores, score_observations
+from orchestrator.evaluation.statistics import (
+    Interval,
+    may_be_best,
+    mean,
+    pareto_front,
+    seeds_needed,
+    smallest_difference,
+    t_interval,
+)
+from orchestrator.evaluation.tilt import Tilt, tilt
+from orchestrator.profile.model import VerdictPlan
+
+#: Cells whose mean identity is below this are still somebody else: 0 is the baseline, 1 the dataset's own pictures.
+IDENTITY_FLOOR = 0.2
+VERDICT_FORMAT = 1
+
+Outcome = Literal["single best", "may be best", "none passes", "not measured"]
+
+
+@dataclass(frozen=True)
+class Rate:
+    """`count` of `of` pictures, with Wilson's interval of the rate."""
+
+    count: int
+    of: int
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class CellResult:
+    """One cell's figures. None = not measured; `out` says why a cell is not ranked (empty = ranked)."""
+
+    cell: CellId
+    utility: Interval | None = None
+    identity: Interval | None = None
+    obedience: Interval | None = None
+    upright: Interval | None = None
+    #: Obedience minus that of the same seeds without LoRA: tells "the LoRA refuses" from "the base model cannot".
+    obedience_margin: Interval | None = None
+    faces: Rate | None = None
+    drawn: Rate | None = None
+    tilt: Tilt | None = None
+    sharpness: float | None = None
+    out: str = ""
+    may_be_best: bool = False
+    #: On the front of identity × obedience: no ranked cell is better in one and as good in the other.
+    pareto: bool = False
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What the rounds say about all cells. Utilities lie in 0…1; every interval is over seeds."""
+
+    outcome: Outcome
+    #: What to use, by the tie rule; None when nothing passes or nothing was measured.
+    recommended: CellId | None = None
+    #: The highest mean utility.
+    leader: CellId | None = None
+    may_be_best: tuple[CellId, ...] = ()
+    cells: tuple[CellResult, ...] = ()
+    baseline: CellResult | None = None
+    seeds: tuple[int, ...] = ()
+    rounds: tuple[str, ...] = ()
+    #: The shares used, scaled to 1 over what was measured.
+    shares: Mapping[str, float] | None = None
+    confidence: float = 0.95
+    practical_tie: float = 0.01
+    residual_sd: float | None = None
+    #: How far below the leader a cell may lie and still be one that may be best.
+    margin: float | None = None
+    #: The true difference these seeds would show in four of five repetitions.
+    smallest_difference: float | None = None
+    #: Seeds needed to show a difference of `practical_tie` equally surely.
+    seeds_needed: int | None = None
+    #: The verdict in two sentences.
+    sentences: tuple[str, ...] = ()
+    trade_offs: tuple[str, ...] = ()
+    not_measured: tuple[str, ...] = ()
+
+    @property
+    def text(self) -> str:
+        """The two sentences."""
+        return " ".join(self.sentences)
+
+    def result(self, cell: CellId | None) -> CellResult | None:
+        """The figures of one cell, the baseline among them."""
+        return next((r for r in (*self.cells, self.baseline) if r is not None and r.cell == cell), None)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON; `from_dict` is the inverse."""
+        return {"format": VERDICT_FORMAT, **asdict(self)}
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Verdict:
+        """A verdict from `to_dict`'s values. Raises KeyError or TypeError for anything else."""
+        values = {name: value for name, value in data.items() if name != "format"}
+        for name in ("recommended", "leader"):
+            values[name] = CellId.from_dict(values[name]) if values[name] else None
+        values["may_be_best"] = tuple(CellId.from_dict(cell) for cell in values["may_be_best"])
+        values["cells"] = tuple(_result_from(cell) for cell in values["cells"])
+        values["baseline"] = _result_from(values["baseline"]) if values["baseline"] else None
+        for name in ("seeds", "rounds", "sentences", "trade_offs", "not_measured"):
+            values[name] = tuple(values[name])
+        return cls(**values)
+
+
+def judge(observations: Sequence[Observation], plan: VerdictPlan, *, not_measured: Sequence[str] = ()) -> Verdict:
+    """The verdict on all cells that were observed.
+
+    `not_measured`: sentences saying what could not be measured and why; they are passed on, together with what shows
+    here.
+    """
+    from orchestrator.evaluation.trade_offs import trade_offs
+    from orchestrator.evaluation.words import missing_metrics, sentences
+
+    scores = score_observations(observations)
+    shares = _shares(plan, scores)
+    results = [_measure(cell, scores, shares, plan) for cell in scores.cells]
+    verdict = Verdict(
+        outcome="not measured" if not shares else "none passes",
+        cells=tuple(results),
+        baseline=_measure(BASELINE, scores, shares, plan) if scores.at[BASELINE] else None,
+        seeds=scores.seeds,
+        rounds=scores.rounds,
+        shares=shares,
+        confidence=plan.confidence,
+        practical_tie=plan.practical_tie,
+        not_measured=(*not_measured, *missing_metrics(plan, scores)),
+        trade_offs=tuple(trade_offs(scores, results, plan.confidence)),
+    )
+    ranked = [result for result in results if not result.out]
+    if shares and ranked:
+        verdict = _rank(verdict, ranked, scores, shares, plan)
+    return replace(verdict, sentences=sentences(verdict))
+
+
+def _shares(plan: VerdictPlan, scores: Scores) -> dict[str, float]:
+    wanted = {"identity": plan.identity, "obedience": plan.obedience, "upright": plan.upright}
+    used = {name: wanted[name] for name in METRICS if name in scores.measured and wanted[name] > 0}
+    total = math.fsum(used.values())
+    return {name: share / total for name, share in used.items()}
+
+
+def _utility(cell: CellId, scores: Scores, shares: Mapping[str, float]) -> list[float] | None:
+    rows = {metric: scores.complete(metric, cell) for metric in METRICS if metric in shares}
+    complete = {metric: row for metric, row in rows.items() if row is not None}
+    if len(complete) < len(rows):
+        return None
+    return [math.fsum(shares[metric] * row[i] for metric, row in complete.items()) for i in range(len(scores.seeds))]
+
+
+def _measure(cell: CellId, scores: Scores, shares: Mapping[str, float], plan: VerdictPlan) -> CellResult:
+    observed = scores.at[cell]
+    places = [(name, seed) for name in scores.rounds for seed in scores.seeds]
+    pictures = [o for place in places if (o := observed.get(place)) is not None and o.drawn]
+    looked = [o for o in pictures if o.face_found is not None]
+    rolls, baseline_rolls = (
+        {place: o.roll_deg for place, o in scores.at[at].items() if o.roll_deg is not None} for at in (cell, BASELINE)
+    )
+    sharp = [o.sharpness for o in pictures if o.sharpness is not None]
+    utility = _utility(cell, scores, shares) if shares else None
+    result = CellResult(
+        cell=cell,
+        utility=t_interval(utility, plan.confidence) if utility else None,
+        identity=_interval("identity", cell, scores, plan.confidence),
+        obedience=_interval("obedience", cell, scores, plan.confidence),
+        upright=_interval("upright", cell, scores, plan.confidence),
+        obedience_margin=None if cell.is_baseline else _margin(cell, scores, plan.confidence),
+        faces=_rate(sum(o.face_found is True for o in looked), len(looked), plan.confidence) if looked else None,
+        drawn=_rate(len(pictures), len(places), plan.confidence),
+        tilt=None if cell.is_baseline else tilt(rolls, baseline_rolls, plan.confidence),
+        sharpness=mean(sharp) if sharp else None,
+    )
+    return result if cell.is_baseline else replace(result, out=_gate(result, scores, plan))
+
+
+def _gate(result: CellResult, scores: Scores, plan: VerdictPlan) -> str:
+    """Why the cell is out of the ranking; empty = it is in."""
+    if result.drawn is not None and result.drawn.count < result.drawn.of:
+        return f"{result.drawn.of - result.drawn.count} of {result.drawn.of} pictures are not there"
+    if result.faces is not None and result.faces.count < plan.min_face_rate * result.faces.of:
+        return f"a face in only {result.faces.count} of {result.faces.of} pictures (wanted: {plan.min_face_rate:.0%})"
+    if plan.identity > 0 and result.identity is not None and result.identity.mean < IDENTITY_FLOOR:
+        return f"another face: identity {result.identity.mean:.2f}, the floor is {IDENTITY_FLOOR:.2f}"
+    incomplete = [
+        metric for metric in METRICS if metric in scores.measured and scores.complete(metric, result.cell) is None
+    ]
+    if incomplete:
+        return f"{' and '.join(incomplete)} could not be measured in some of its pictures"
+    return ""
+
+
+def _rank(
+    verdict: Verdict, ranked: Sequence[CellResult], scores: Scores, shares: Mapping[str, float], plan: VerdictPlan
+) -> Verdict:
+    table = [row for result in ranked if (row := _utility(result.cell, scores, shares)) is not None]
+    best = may_be_best(table, plan.confidence)
+    members = [ranked[i].cell for i in best.members]
+    tied = [ranked[i].cell for i in best.members if best.means[i] >= best.means[best.leader] - plan.practical_tie]
+    recommended = min(tied, key=lambda cell: (cell.weight, cell.epoch or 0))
+    front = _front(ranked, scores)
+    seeds, count = len(scores.seeds), len(ranked)
+    comparable = count > 1 and seeds > 1
+    return replace(
+        verdict,
+        # One seed says nothing about chance, whatever it shows.
+        outcome="single best" if len(members) == 1 and seeds > 1 else "may be best",
+        recommended=recommended,
+        leader=ranked[best.leader].cell,
+        may_be_best=tuple(members),
+        cells=tuple(replace(r, may_be_best=r.cell in members, pareto=r.cell in front) for r in verdict.cells),
+        residual_sd=best.residual_sd if comparable else None,
+        margin=best.margin if comparable else None,
+        smallest_difference=(
+            smallest_difference(best.residual_sd, seeds, count, plan.confidence) if comparable else None
+        ),
+        seeds_needed=seeds_needed(plan.practical_tie, best.residual_sd, count, plan.confidence) if comparable else None,
+    )
+
+
+def _front(ranked: Sequence[CellResult], scores: Scores) -> set[CellId]:
+    if "identity" not in scores.measured or "obedience" not in scores.measured:
+        return set()
+    points = [
+        (result.identity.mean, result.obedience.mean) for result in ranked if result.identity and result.obedience
+    ]
+    return {result.cell for result, on in zip(ranked, pareto_front(points), strict=True) if on}
+
+
+def _interval(metric: Metric, cell: CellId, scores: Scores, confidence: float) -> Interval | None:
+    values = scores.available(metric, cell)
+    return t_interval(values, confidence) if values else None
+
+
+def _margin(cell: CellId, scores: Scores, confidence: float) -> Interval | None:
+    if "obedience" not in scores.measured:
+        return None
+    ours, without = (scores.values["obedience"][at] for at in (cell, BASELINE))
+    pairs = [(ours.get(seed), without.get(seed)) for seed in scores.seeds]
+    differences = [a - b for a, b in pairs if a is not None and b is not None]
+    return t_interval(differences, confidence) if differences else None
+
+
+def _rate(count: int, of: int, confidence: float) -> Rate:
+    return Rate(count, of, *wilson(count, of, confidence))
+
+
+def _result_from(data: Mapping[str, Any]) -> CellResult:
+    values = dict(data)
+    values["cell"] = CellId.from_dict(values["cell"])
+    for name in ("utility", "identity", "obedience", "upright", "obedience_margin"):
+        values[name] = Interval(**values[name]) if values[name] else None
+    for name in ("faces", "drawn"):
+        values[name] = Rate(**values[name]) if values[name] else None
+    if values["tilt"]:
+        values["tilt"] = Tilt(**{**values["tilt"], "shift": Interval(**values["tilt"]["shift"])})
+    return CellResult(**values)

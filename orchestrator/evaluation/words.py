@@ -1,0 +1,103 @@
+"""The verdict in two sentences, and what was not measured. Never "these are worse": the seeds cannot show that."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING
+
+from orchestrator.evaluation.scores import METRICS, Scores
+from orchestrator.profile.model import VerdictPlan
+
+if TYPE_CHECKING:
+    from orchestrator.evaluation.verdict import Verdict
+
+
+def sentences(verdict: Verdict) -> tuple[str, ...]:
+    """Two sentences for a person: what to use, and how sure that is."""
+    if verdict.outcome == "not measured":
+        return (
+            "Not measured: nothing here could judge the pictures, so no cell is recommended.",
+            "Look at the sheets yourself, or add what is missing and run the same command again.",
+        )
+    if verdict.recommended is None:
+        return _none_passes(verdict)
+    return (_what(verdict), _how_sure(verdict))
+
+
+def missing_metrics(plan: VerdictPlan, scores: Scores) -> list[str]:
+    """A sentence for every metric with a share in the utility that was not measured, wholly or in some rounds."""
+    shares = {"identity": plan.identity, "obedience": plan.obedience, "upright": plan.upright}
+    said: list[str] = []
+    for metric in METRICS:
+        if not shares[metric]:
+            continue
+        if metric not in scores.measured:
+            said.append(f"The ranking is without {metric}: it was not measured.")
+        elif missing := [name for name in scores.rounds if name not in scores.measured[metric]]:
+            said.append(
+                f"The ranking takes {metric} from {', '.join(scores.measured[metric])} only, not from {', '.join(missing)}."
+            )
+    return said
+
+
+def _what(verdict: Verdict) -> str:
+    use, leader = verdict.recommended, verdict.leader
+    if use is None or leader is None:
+        raise ValueError("no cell is recommended")
+    if use == leader:
+        return f"Use {use.label}."
+    lead = verdict.result(leader)
+    ours = verdict.result(use)
+    behind = lead.utility.mean - ours.utility.mean if lead and ours and lead.utility and ours.utility else 0.0
+    gain = "asks for less weight" if use.weight < leader.weight else "was trained less long"
+    return f"Use {use.label}: {leader.label} leads by only {behind:.3f}, and {use.label} {gain}."
+
+
+def _how_sure(verdict: Verdict) -> str:
+    seeds = len(verdict.seeds)
+    ranked = sum(not result.out for result in verdict.cells)
+    these = "this 1 seed" if seeds == 1 else f"these {seeds} seeds"
+    if seeds == 1:
+        return f"With {these} nothing can be said about chance: each of the {ranked} ranked cells may be best."
+    out = len(verdict.cells) - ranked
+    of = f"{len(verdict.cells)} cells" if not out else f"{len(verdict.cells)} cells ({out} not ranked)"
+    if ranked == 1:
+        return f"It is the only one of {of} that passes the gates; {these} had nothing to compare it with."
+    could = f"the smallest difference they could show is {_figure(verdict.smallest_difference)}"
+    if verdict.outcome == "single best":
+        return f"It is the single best of {of} with {these}; {could}."
+    count = len(verdict.may_be_best)
+    how_many = (
+        f"All {ranked} ranked" if count == ranked and out else f"All {ranked}" if count == ranked else f"{count} of"
+    )
+    cells = f"{how_many} cells" if count == ranked else f"{how_many} {of}"
+    need = f", and about {verdict.seeds_needed} seeds would be needed for {verdict.practical_tie:g}"
+    more = need if verdict.seeds_needed is not None and verdict.seeds_needed > seeds else ""
+    return f"{cells} may be best with {these}; {could}{more}."
+
+
+def _none_passes(verdict: Verdict) -> tuple[str, ...]:
+    kinds = Counter(_kind(result.out) for result in verdict.cells)
+    if not kinds:
+        return ("No cell was observed, so none is recommended.", "Render the rounds, then run the same command again.")
+    listed = ", ".join(f"{count} × {kind}" for kind, count in kinds.most_common())
+    most = kinds.most_common(1)[0][0]
+    fix = {
+        "another face": "Train longer, raise the evaluation's weights, or check that the trigger word is in the prompts.",
+        "faces lost": "Use earlier epochs or lower weights, or rounds whose prompts show the face.",
+    }.get(most, "Run the same command again: it draws and measures what is missing.")
+    return (f"No cell is recommended: none of {len(verdict.cells)} passes the gates ({listed}).", fix)
+
+
+def _kind(out: str) -> str:
+    if out.startswith("another face"):
+        return "another face"
+    if out.startswith("a face in only"):
+        return "faces lost"
+    return "pictures missing" if "pictures are not there" in out else "not measured in some pictures"
+
+
+def _figure(value: float | None) -> str:
+    if value is None:
+        return "unknown"
+    return f"{value:.2f}" if value >= 0.095 else f"{value:.2g}"
