@@ -30,6 +30,10 @@ class Workspace:
         """The dataset of one version: one folder per group, its manifest, its dataset_config."""
         return self.root / "dataset" / file_stem(version)
 
+    def check(self, version: str) -> Path:
+        """What the dataset check said of one version."""
+        return self.root / "dataset" / f"{file_stem(version)}.check.json"
+
     def run(self, name: str) -> Path:
         """One training run: configs, console log, LoRA files, state folders, record."""
         return self.root / "runs" / file_stem(name)

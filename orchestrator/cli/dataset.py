@@ -38,7 +38,7 @@ def check(folder: Path, as_json: bool) -> None:
     else:
         show_check(checked.result)
     if not checked.result.clean:
-        raise DatasetError("The dataset has findings.", fix="Mend what stands above, or train all the same.")
+        raise click.exceptions.Exit(DatasetError.exit_code)
 
 
 def show_check(result: CheckResult) -> None:

@@ -1,0 +1,263 @@
+"""READ FIRST: the way of the work, one function per arrow.
+
+    profile ─► pictures ─► dataset ─► training ─► lora ─► grid ─► evaluation ─► report
+
+Every function may be called again: what is complete and unchanged is left alone, what is missing is made. Progress is told to
+`on_progress(what, done, total)`. The command line and the demo do nothing but call these.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from orchestrator.errors import InputError, WorkspaceError
+from orchestrator.files import write_json
+
+if TYPE_CHECKING:
+    from orchestrator.a1111.client import A1111
+    from orchestrator.dataset.model import CheckResult, Dataset, DatasetPicture
+    from orchestrator.evaluation.scout import ScoutResult
+    from orchestrator.evaluation.verdict import Verdict
+    from orchestrator.grid.cells import MakeRecipe
+    from orchestrator.grid.render import GridResult
+    from orchestrator.kohya.install import KohyaInstall
+    from orchestrator.lora.deploy import Deployed
+    from orchestrator.pictures.sets import MadeSet
+    from orchestrator.profile.model import Profile
+    from orchestrator.render.engine import Renderer
+    from orchestrator.training.events import TrainingEvent
+    from orchestrator.training.run import TrainingRun
+    from orchestrator.vision.model import Measurement
+    from orchestrator.workspace import Workspace
+
+OnProgress = Callable[[str, int, int], None]
+
+
+def _quiet(what: str, done: int, total: int) -> None:
+    """Progress nobody watches."""
+
+
+@dataclass(frozen=True)
+class Checked:
+    """A dataset check with what it looked at."""
+
+    pictures: list[DatasetPicture]
+    measurements: list[Measurement]
+    result: CheckResult
+
+
+def open_renderer(profile: Profile, workspace: Workspace, client: A1111) -> Renderer:
+    """Find out what the server is and make ready to draw with the profile's checkpoint, through the workspace's cache."""
+    from orchestrator.render.cache import PictureCache
+    from orchestrator.render.engine import Renderer
+    from orchestrator.render.server import connect
+
+    return Renderer(connect(client, profile.base.checkpoint, profile.base.vae), PictureCache(workspace.cache))
+
+
+def recipe_maker(profile: Profile, renderer: Renderer) -> MakeRecipe:
+    """`(prompt, seed, loras) → recipe` with everything else as the profile says."""
+    from orchestrator.pictures.recipes import make_recipe
+
+    return lambda prompt, seed, loras: make_recipe(profile, renderer.server, prompt, seed, loras)
+
+
+def make_pictures(
+    profile: Profile, workspace: Workspace, renderer: Renderer, *, only: Iterable[str] = (), on_progress: OnProgress = _quiet
+) -> list[MadeSet]:
+    """profile → pictures: make the picture sets (all, or those named), in the profile's order."""
+    from orchestrator.pictures.sets import make_set
+
+    wanted = _named([s.name for s in profile.pictures], only, "picture set")
+    made = []
+    for picture_set in profile.pictures:
+        if picture_set.name in wanted:
+            what = f"pictures: {picture_set.name}"
+            made.append(make_set(profile, picture_set, workspace, renderer, lambda done, total, what=what: on_progress(what, done, total)))
+    return made
+
+
+def check_dataset(profile: Profile, workspace: Workspace, *, on_progress: OnProgress = _quiet) -> Checked:
+    """pictures → dataset, first half: look at what would be trained on, and say what it would lock in.
+
+    The result is kept beside the dataset. Raises `DatasetError` or `WorkspaceError` when pictures are not there yet.
+    """
+    from orchestrator.dataset import check, collect
+    from orchestrator.vision import measure
+
+    pictures = collect(profile, workspace)
+    done = 0
+
+    def measured(path: Path, measurement: Measurement) -> None:
+        nonlocal done
+        done += 1
+        on_progress("look at the dataset", done, len(pictures))
+
+    measurements = measure([picture.path for picture in pictures], workspace.cache, on_measured=measured)
+    result = check(pictures, measurements, profile.dataset.limits, profile.dataset.groups, trigger=profile.trigger)
+    write_json(workspace.check(profile.subject.version), result.to_dict())
+    return Checked(pictures, measurements, result)
+
+
+def build_dataset(profile: Profile, workspace: Workspace, pictures: Sequence[DatasetPicture] | None = None) -> Dataset:
+    """pictures → dataset, second half: kohya's folders, captions, and where everything came from."""
+    from orchestrator.dataset import build, collect
+
+    return build(profile, workspace, list(pictures) if pictures is not None else collect(profile, workspace))
+
+
+def train_version(
+    profile: Profile,
+    workspace: Workspace,
+    install: KohyaInstall,
+    checkpoint: Path,
+    *,
+    on_event: Callable[[TrainingEvent], None] | None = None,
+) -> TrainingRun:
+    """dataset → training: train this version, go on with what was interrupted, or return what is finished."""
+    from orchestrator.training.plan import plan
+    from orchestrator.training.run import train
+
+    return train(plan(profile, install, workspace, checkpoint=checkpoint), on_event=on_event)
+
+
+def base_checkpoint(profile: Profile, renderer: Renderer | None) -> Path:
+    """The checkpoint's file to train on: the profile's `base.path`, else the file A1111 draws with.
+
+    Raises `InputError` when neither names a file on this machine.
+    """
+    named = profile.base.path or (renderer.server.checkpoint_path if renderer else "")
+    path = Path(named).expanduser()
+    if named and path.exists():
+        return path
+    raise InputError(
+        f"The base checkpoint {named!r} is not on this machine." if named else "The base checkpoint to train on is not named.",
+        cause="A1111 runs on another machine, or its file has moved." if not profile.base.path else "",
+        fix="Give its file as `base.path` in lora.toml.",
+    )
+
+
+def deploy_run(workspace: Workspace, run_name: str, client: A1111, lora_folder: str = "") -> list[Deployed]:
+    """training → lora: put every LoRA file of a run where A1111 finds it, under stems that were never used."""
+    from orchestrator.lora.catalog import catalog
+    from orchestrator.lora.deploy import deploy, find_lora_folder
+    from orchestrator.training.runs import newest_run
+
+    files = catalog(newest_run(workspace, run_name).folder / "lora")
+    return deploy(files, find_lora_folder(client, lora_folder or None), client)
+
+
+def draw_grids(
+    profile: Profile,
+    workspace: Workspace,
+    renderer: Renderer,
+    deployed: Sequence[Deployed],
+    *,
+    only: Iterable[str] = (),
+    on_progress: OnProgress = _quiet,
+) -> list[GridResult]:
+    """lora → grid: epoch × weight at fixed seeds, with the baseline row; all of the profile's grids, or those named."""
+    from orchestrator.grid.cells import plan
+    from orchestrator.grid.render import render_grid
+
+    wanted = _named([g.name for g in profile.grids], only, "grid")
+    results = []
+    for grid_plan in profile.grids:
+        if grid_plan.name not in wanted:
+            continue
+        grid = plan(grid_plan, deployed, recipe_maker(profile, renderer), trigger=profile.trigger, fill=profile.fill)
+        results.append(
+            render_grid(
+                grid,
+                renderer,
+                workspace.grid(f"{profile.subject.version} {grid_plan.name}"),
+                title=f"{profile.run_name}: {grid_plan.name}",
+                simulated=renderer.server.simulated,
+                on_picture=_counter(on_progress, f"grid: {grid_plan.name}", len(grid.recipes)),
+            )
+        )
+    return results
+
+
+def scout_seeds(profile: Profile, workspace: Workspace, renderer: Renderer, *, on_progress: OnProgress = _quiet) -> ScoutResult:
+    """Find, without LoRA, the seeds that obey the poses of the rounds."""
+    from orchestrator.evaluation import evaluate
+
+    total = profile.scouting.candidates * len(profile.evaluation.rounds)
+    return evaluate.scout_seeds(
+        profile,
+        workspace,
+        recipe_maker(profile, renderer),
+        renderer,
+        evaluate.workspace_eyes(workspace, renderer.server.client),
+        on_picture=_counter(on_progress, "scout seeds", total),
+        on_tagged=_counter(on_progress, "judge seeds", total),
+    )
+
+
+def evaluate_version(
+    profile: Profile, workspace: Workspace, renderer: Renderer, deployed: Sequence[Deployed], *, on_progress: OnProgress = _quiet
+) -> Verdict:
+    """lora → evaluation: the rounds on the scouted seeds, and the verdict. Raises `WorkspaceError` before seeds were scouted."""
+    from orchestrator.evaluation import evaluate
+    from orchestrator.evaluation.records import read_scout
+
+    scouted = read_scout(workspace, profile.subject.version)
+    if scouted is None:
+        raise WorkspaceError("The seeds are not scouted yet.", fix="Run `orchestrator scout` first.")
+    epochs = profile.evaluation.epochs or tuple(d.lora.epoch for d in deployed)
+    total = (len(epochs) * len(profile.evaluation.weights) + 1) * len(profile.evaluation.rounds) * len(scouted.seeds)
+    return evaluate.evaluate(
+        profile,
+        workspace,
+        scouted.seeds,
+        deployed,
+        dataset_pictures(workspace, profile.subject.version),
+        recipe_maker(profile, renderer),
+        renderer,
+        evaluate.workspace_eyes(workspace, renderer.server.client),
+        on_picture=_counter(on_progress, "rounds", total),
+        on_tagged=_counter(on_progress, "judge poses", total),
+        on_measured=_counter(on_progress, "measure faces", total),
+    )
+
+
+def write_report(profile: Profile, workspace: Workspace, *, simulated: bool) -> Path:
+    """evaluation → report: one self-contained HTML folder over everything the workspace holds. Returns its index.html."""
+    from orchestrator.report.gather import gather
+    from orchestrator.report.write import write_report as write
+
+    return write(workspace.report(profile.subject.version), gather(profile, workspace, simulated=simulated))
+
+
+def dataset_pictures(workspace: Workspace, version: str) -> list[Path]:
+    """The pictures a version was trained on. Raises `WorkspaceError` when its dataset is not built."""
+    from orchestrator.files import picture_files
+
+    folder = workspace.dataset(version)
+    found = [path for group in sorted(folder.iterdir()) if group.is_dir() for path in picture_files(group)] if folder.is_dir() else []
+    if not found:
+        raise WorkspaceError(f"The dataset of {version} is not built yet.", fix="Run `orchestrator dataset build` first.")
+    return found
+
+
+def _named(names: Sequence[str], only: Iterable[str], kind: str) -> set[str]:
+    chosen = list(only)
+    unknown = [name for name in chosen if name not in names]
+    if unknown:
+        raise InputError(f"The profile has no {kind} {', '.join(map(repr, unknown))}.", fix=f"It has: {', '.join(names) or 'none'}.")
+    return set(chosen or names)
+
+
+def _counter(on_progress: OnProgress, what: str, total: int) -> Callable[..., None]:
+    done = 0
+
+    def count(*_: object) -> None:
+        nonlocal done
+        done += 1
+        on_progress(what, done, total)
+
+    return count
