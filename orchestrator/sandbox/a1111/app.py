@@ -1,0 +1,111 @@
+"""The web application: every route of the tables, with the server's order of checks."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+from fastapi import FastAPI
+from starlette.requests import Request
+from starlette.responses import Response
+
+from . import answers, fields, generation, listings, login, schema, tools, watching
+from .engine import Engine
+from .failures import InvalidBody, ServerError
+from .painting import World
+from .routing import Call, Route
+from .settings import Settings
+
+_log = logging.getLogger(__name__)
+_THREADS = 64
+ROUTES: tuple[Route, ...] = (*generation.ROUTES, *watching.ROUTES, *listings.ROUTES, *tools.ROUTES)
+
+
+def create_app(home: Path, world: World = "story", settings: Settings | None = None) -> FastAPI:
+    """The server as an ASGI application, for uvicorn or for tests in the same process.
+
+    `home` is a folder made by `orchestrator.sandbox.home.make_home`. The engine is at `app.state.engine`.
+
+    Raises:
+        ServerError: FileNotFoundError when the home has no checkpoint.
+    """
+    settings = settings or Settings()
+    engine = Engine(home, world, settings)
+    threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="sandbox")
+    served = [route for route in ROUTES if _exists(route, settings)]
+    app = FastAPI(title="FastAPI", version="0.1.0", redirect_slashes=True)
+    app.state.engine = engine
+    app.state.threads = threads
+    described = schema.openapi(served)
+    app.openapi = lambda: described  # type: ignore[method-assign]
+    for route in served:
+        app.add_api_route(
+            route.path, _endpoint(route, engine, threads), methods=[route.method], include_in_schema=False
+        )
+    if settings.webui:
+        app.add_api_route("/", _front_page, methods=["GET", "HEAD"], include_in_schema=False)
+    app.add_middleware(answers.Doorway)
+    return app
+
+
+def _exists(route: Route, settings: Settings) -> bool:
+    if route.page and not settings.webui:
+        return False
+    return settings.tagger != "none" or not route.path.startswith("/tagger/")
+
+
+async def _front_page() -> Response:
+    text = "<!doctype html><meta charset=utf-8><title>simulated</title><p>Simulated AUTOMATIC1111 server. The API is under /docs."
+    return Response(text, media_type="text/html")
+
+
+def _endpoint(route: Route, engine: Engine, threads: ThreadPoolExecutor) -> Callable[[Request], Awaitable[Response]]:
+    async def endpoint(request: Request) -> Response:
+        zipped = answers.wants_gzip(request)
+        try:
+            if route.login:
+                login.check(engine.settings.api_auth, request.headers.get("authorization"))
+            call = await _read(route, engine, request)
+        except (InvalidBody, ServerError) as refused:
+            return _refusal(refused, zipped)
+        if not (route.queued or route.threaded):
+            return _answer(route, call, zipped)
+        return await asyncio.get_running_loop().run_in_executor(threads, _answer, route, call, zipped)
+
+    return endpoint
+
+
+async def _read(route: Route, engine: Engine, request: Request) -> Call:
+    body: dict[str, Any] = {}
+    read: dict[str, Any] = {}
+    if route.request is not None:
+        body = fields.read_json(await request.body(), request.headers.get("content-type"))
+        read = fields.read_body(route.request, body) if route.request else {}
+    # the place in the queue is taken here, in the order the requests arrived, whatever thread runs first afterwards
+    turn = engine.queue.turn() if route.queued else None
+    return Call(engine, read, body, dict(request.query_params), turn)
+
+
+def _answer(route: Route, call: Call, zipped: bool) -> Response:
+    try:
+        result = route.handler(call)
+        body = result if isinstance(result, bytes) else answers.to_bytes(result)
+        return answers.response(body, zipped=zipped)
+    except (InvalidBody, ServerError) as refused:
+        return _refusal(refused, zipped)
+    except Exception as error:
+        _log.exception("%s %s failed", route.method, route.path)
+        return _refusal(ServerError(type(error).__name__, str(error)), zipped)
+    finally:
+        if call.turn is not None:
+            call.turn.leave()
+
+
+def _refusal(refused: InvalidBody | ServerError, zipped: bool) -> Response:
+    if isinstance(refused, InvalidBody):
+        return answers.response(answers.to_bytes({"detail": refused.problems}), 422, zipped=zipped)
+    return answers.response(answers.to_bytes(refused.body()), refused.status, zipped=zipped)

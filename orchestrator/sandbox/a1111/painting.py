@@ -1,0 +1,60 @@
+"""The one place where the server touches the painter: what a LoRA file holds, painting, seeing tags."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, cast
+
+from PIL import Image
+
+World = Literal["story", "equal", "spike"]
+
+
+@dataclass(frozen=True)
+class Order:
+    """One picture to paint."""
+
+    prompt: str
+    negative_prompt: str
+    seed: int
+    steps: int
+    cfg_scale: float
+    sampler: str
+    schedule: str
+    width: int
+    height: int
+    checkpoint: str
+    loras: tuple[tuple[Any, float], ...]
+    init: Image.Image | None = None
+    denoising_strength: float = 1.0
+
+
+def paint(order: Order, world: World) -> Image.Image:
+    """The picture, the same for the same order."""
+    from orchestrator.sandbox import imagine
+
+    request = imagine.Request(**{key: getattr(order, key) for key in order.__dataclass_fields__})
+    return cast("Image.Image", imagine.paint(request, world)).convert("RGB")
+
+
+def tags(image: Image.Image, seed: int) -> dict[str, float]:
+    """Danbooru-like tag -> probability, from what the picture shows."""
+    from orchestrator.sandbox import look
+
+    return dict(look.tags(image.convert("RGB"), seed))
+
+
+def learned(path: Path) -> Any:
+    """What the LoRA file holds; a file trained elsewhere has a mild effect derived from its content.
+
+    Raises whatever the safetensors reader raises for a broken file.
+    """
+    from safetensors.numpy import load
+
+    from orchestrator.sandbox import learned as store
+
+    content = path.read_bytes()
+    found = store.from_tensors(load(content))
+    return found if found is not None else store.foreign(hashlib.sha256(content).hexdigest())

@@ -1,0 +1,53 @@
+"""How one API route is described, and what a handler gets."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from .engine import Engine
+from .turns import Turn
+
+
+@dataclass(frozen=True)
+class Call:
+    """One request, its body read. `turn` is its place in the queue if the route takes one."""
+
+    engine: Engine
+    fields: dict[str, Any] = field(default_factory=dict)
+    body: dict[str, Any] = field(default_factory=dict)
+    query: dict[str, str] = field(default_factory=dict)
+    turn: Turn | None = None
+
+    @property
+    def place(self) -> Turn:
+        """The place in the queue of a route that takes one."""
+        if self.turn is None:
+            raise RuntimeError("this route was declared without a place in the queue")
+        return self.turn
+
+
+Handler = Callable[[Call], Any]
+
+
+@dataclass(frozen=True)
+class Route:
+    """`handler` returns a JSON value, or bytes that already are JSON."""
+
+    method: str
+    path: str
+    handler: Handler
+    request: str | None = None
+    """Name of the request schema; "" takes any JSON object."""
+    response: str | None = None
+    """Name of the response schema; "[Name]" is a list of it."""
+    login: bool = True
+    queued: bool = False
+    """Runs in a thread with a place in the queue, taken on arrival."""
+    threaded: bool = False
+    """Runs in a thread outside the queue."""
+    page: bool = False
+    """Exists only with the web page on."""
+    own: bool = True
+    """Part of the web UI itself, not of an extension."""

@@ -1,0 +1,39 @@
+"""What can be chosen about one simulated server. All times are seconds."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How fast the simulated graphics card is, and which of the real server's switches are on.
+
+    The queue is held for one picture as long as max(configured time, time the painter itself needs), so the server's limit is
+    `1 / (gpu_seconds_per_picture + gpu_seconds_per_step * steps)` pictures per second, batches costing their number of pictures.
+    """
+
+    gpu_seconds_per_step: float = 0.0
+    gpu_seconds_per_picture: float = 0.0
+    lora_switch_seconds: float = 0.0
+    """Extra time when other LoRA files are asked for than in the request before (the real server: about 0.13 s on a small model)."""
+    lora_weight_seconds: float = 0.0
+    """Extra time when the files stay and only a weight changes (the real server: about 0.07 s)."""
+    checkpoint_load_seconds: float = 0.0
+    size_cap: int = 2048
+    """Largest side in pixels; above it the answer is the 500 OutOfMemoryError of a full graphics card."""
+    api_auth: str | None = None
+    """`user:password[,user2:password2]`, as --api-auth takes it."""
+    tagger: Literal["flat", "nested", "none"] = "flat"
+    """Shape of the WD14 tagger extension's answer; `none` means the extension is not installed (404)."""
+    keep_alive_seconds: float = 5.0
+    """Idle connections are closed after this time; 5 s is what the real server does with its web page on."""
+    webui: bool = True
+    """False serves no /internal routes, as --nowebui does."""
+    vram_gb: float | None = None
+    """Size of the simulated graphics memory in GET /memory; None reports it unavailable, as a CPU-only server does."""
+
+    def gpu_seconds(self, steps: int, pictures: int) -> float:
+        """Time the graphics card is busy with one batch."""
+        return (self.gpu_seconds_per_picture + self.gpu_seconds_per_step * max(steps, 0)) * pictures
