@@ -5,6 +5,7 @@ Every platform call stands here with its twin; the platform is an argument, so t
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -23,7 +24,8 @@ from orchestrator.files import storage_error
 #: Windows' process creation flags by value, for the names exist in `subprocess` only there.
 CREATE_NEW_PROCESS_GROUP = 0x00000200
 CREATE_NO_WINDOW = 0x08000000
-#: Two processes with the same number cannot have started within this time of each other; clocks of psutil tick in 10 ms.
+#: Two processes with the same number cannot have started within this time of each other; clocks of psutil tick in 10
+#: ms.
 _SAME_START_S = 1.0
 
 
@@ -49,10 +51,11 @@ class Child:
 
 
 def start_options(platform: str = sys.platform) -> dict[str, Any]:
-    """How a child must be started so that Ctrl-C in our terminal does not reach it, and so that it has no window of its own.
+    """How a child must be started so that Ctrl-C in our terminal does not reach it, and so that it has no window of
+    its own.
 
-    On Windows a console window could freeze the child (a click selects text and stops its output), and Ctrl-C goes to everything of
-    our process group; elsewhere the session is what counts.
+    On Windows a console window could freeze the child (a click selects text and stops its output), and Ctrl-C goes to
+    everything of our process group; elsewhere the session is what counts.
     """
     if platform == "win32":
         return {"creationflags": CREATE_NEW_PROCESS_GROUP | CREATE_NO_WINDOW}
@@ -60,7 +63,8 @@ def start_options(platform: str = sys.platform) -> dict[str, Any]:
 
 
 def start(argv: Sequence[str], *, folder: Path, environment: Mapping[str, str], log: Path) -> Child:
-    """Start a program whose output goes to the file `log` (begun anew), never to a pipe: a pipe would die with us, and the child of it.
+    """Start a program whose output goes to the file `log` (begun anew), never to a pipe: a pipe would die with us,
+    and the child of it.
 
     Raises `InstallError` when it cannot be started, `StorageError` when the log cannot be written.
     """
@@ -94,19 +98,35 @@ def is_running(identity: ProcessId) -> bool:
     return _process(identity) is not None
 
 
-def stop_tree(identity: ProcessId, *, grace_s: float = 5.0) -> bool:
-    """End a process and everything it started: first politely, after `grace_s` seconds by force. True = nothing of it is left.
+def find(argument: str) -> ProcessId | None:
+    """The running process of this user that has exactly `argument` on its command line, the oldest when there are
+    several.
 
-    A polite word exists only outside Windows. The children are listed before anything is stopped, since they lose their parent with it.
+    Finds a child whose start we did not live to write down.
+    """
+    found: list[ProcessId] = []
+    for process in psutil.process_iter():
+        try:
+            if argument in process.cmdline()[1:] and process.status() != psutil.STATUS_ZOMBIE:
+                found.append(ProcessId(process.pid, process.create_time()))
+        except (psutil.Error, OSError):
+            continue
+    return min(found, key=lambda identity: identity.created, default=None)
+
+
+def stop_tree(identity: ProcessId, *, grace_s: float = 5.0) -> bool:
+    """End a process and everything it started: first politely, after `grace_s` seconds by force. True = nothing of it
+    is left.
+
+    A polite word exists only outside Windows. The children are listed before anything is stopped, since they lose
+    their parent with it.
     """
     process = _process(identity)
     if process is None:
         return True
     family = [process]
-    try:
+    with contextlib.suppress(psutil.Error):  # it may end in this very moment; wait_procs tells
         family += process.children(recursive=True)
-    except psutil.Error:
-        pass  # it ended in this moment; wait_procs tells
     for member in family:
         _quietly(member.terminate)
     _, left = psutil.wait_procs(family, timeout=grace_s)
@@ -154,7 +174,5 @@ def _process(identity: ProcessId) -> psutil.Process | None:
 
 
 def _quietly(action: Any) -> None:
-    try:
+    with contextlib.suppress(psutil.Error):
         action()
-    except psutil.Error:
-        pass

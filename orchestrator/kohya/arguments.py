@@ -1,8 +1,9 @@
 """Which arguments THIS install of sd-scripts accepts, read from its source without running it.
 
-sd-scripts silently ignores unknown keys and wrong types in its configuration file, so everything must be checked before it starts.
-Asking the program itself (`--help`) imports torch and takes 11 to 15 seconds; following `setup_parser` through the source takes a
-fraction of a second (0.15 s for 193 arguments) and needs nothing but this Python.
+sd-scripts silently ignores unknown keys and wrong types in its configuration file, so everything must be checked
+before it starts. Asking the program itself (`--help`) imports torch and takes 11 to 15 seconds; following
+`setup_parser` through the source takes a fraction of a second (0.15 s for 193 arguments) and needs nothing but this
+Python.
 """
 
 from __future__ import annotations
@@ -25,8 +26,8 @@ _MAX_DEPTH = 12
 class Argument:
     """One argument as argparse knows it.
 
-    `type` is the name of the converter ("str", "int", "float", "int_or_float", "Path"; "bool" for a flag); `nargs` is "*", "+", "?",
-    a number as text, or empty; `default` is None also where the source computes it.
+    `type` is the name of the converter ("str", "int", "float", "int_or_float", "Path"; "bool" for a flag); `nargs` is
+    "*", "+", "?", a number as text, or empty; `default` is None also where the source computes it.
     """
 
     name: str
@@ -55,7 +56,9 @@ def _read(root: Path, script: str, _code_hash: str) -> Mapping[str, Argument]:
     reader = _Reader(root)
     module = reader.module(script.removesuffix(".py"))
     if module is None:
-        raise KohyaNotFound(f"{root} has no {script}.", fix="Update sd-scripts, or train a kind of model that this version knows.")
+        raise KohyaNotFound(
+            f"{root} has no {script}.", fix="Update sd-scripts, or train a kind of model that this version knows."
+        )
     reader.follow(module, "setup_parser", [], {}, 0)
     if "pretrained_model_name_or_path" not in reader.found or "output_dir" not in reader.found:
         raise KohyaNotFound(
@@ -111,7 +114,9 @@ class _Reader:
                     self._block(module, statement.body, names, depth)
                 if truth is _UNKNOWN or not truth:
                     self._block(module, statement.orelse, names, depth)
-            elif isinstance(statement, (ast.Expr, ast.Assign, ast.AnnAssign, ast.Return)) and statement.value is not None:
+            elif (
+                isinstance(statement, (ast.Expr, ast.Assign, ast.AnnAssign, ast.Return)) and statement.value is not None
+            ):
                 for call in _calls(statement.value):
                     self._call(module, call, names, depth)
             elif isinstance(statement, (ast.With, ast.For, ast.Try)):
@@ -146,14 +151,18 @@ def _parse(file: Path) -> _Module:
         tree = ast.parse(file.read_bytes())
     except (SyntaxError, ValueError, OSError) as error:
         raise KohyaNotFound(
-            f"{file} cannot be read as Python ({error}).", fix="Restore the file (`git checkout`), then run the same command again."
+            f"{file} cannot be read as Python ({error}).",
+            fix="Restore the file (`git checkout`), then run the same command again.",
         ) from error
     functions = {node.name: node for node in tree.body if isinstance(node, ast.FunctionDef)}
     imports: dict[str, tuple[str, str]] = {}
     for node in tree.body:
         if isinstance(node, ast.Import):
             for alias in node.names:
-                imports[alias.asname or alias.name.split(".")[0]] = (alias.name if alias.asname else alias.name.split(".")[0], "")
+                imports[alias.asname or alias.name.split(".")[0]] = (
+                    alias.name if alias.asname else alias.name.split(".")[0],
+                    "",
+                )
         elif isinstance(node, ast.ImportFrom) and node.module:
             for alias in node.names:
                 imports[alias.asname or alias.name] = (node.module, alias.name)
@@ -206,7 +215,13 @@ def _arguments(call: ast.Call, names: Mapping[str, Any]) -> list[Argument]:
         return []
     flag = action in {"store_true", "store_false"}
     converter = options.get("type")
-    named = converter.id if isinstance(converter, ast.Name) else converter.attr if isinstance(converter, ast.Attribute) else "str"
+    named = (
+        converter.id
+        if isinstance(converter, ast.Name)
+        else converter.attr
+        if isinstance(converter, ast.Attribute)
+        else "str"
+    )
     nargs, choices = option("nargs"), option("choices")
     default = option("default")
     return [

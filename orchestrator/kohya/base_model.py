@@ -59,5 +59,8 @@ def identify(path: Path) -> BaseModel:
         )
     for mark, name in _OTHERS:
         if any(mark in tensor for tensor in header.tensors):
-            raise InputError(f"{path.name} is a {name} model.", fix="Choose an SD1.5 or SDXL checkpoint: only these are trained so far.")
+            raise InputError(
+                f"{path.name} is a {name} model.",
+                fix="Choose an SD1.5 or SDXL checkpoint: only these are trained so far.",
+            )
     return BaseModel(path, next((f for mark, f in _MARKS if any(t.startswith(mark) for t in header.tensors)), "sd1"))

@@ -9,8 +9,8 @@ from pathlib import Path
 from orchestrator.kohya.install import KohyaInstall
 from orchestrator.kohya.state import State
 
-#: Observed necessities: without the first three the epoch lines come late, are lost on a kill, or a path outside the code page ends the
-#: run; COLUMNS keeps rich from breaking paths over lines.
+#: Observed necessities: without the first three the epoch lines come late, are lost on a kill, or a path outside the
+#: code page ends the run; COLUMNS keeps rich from breaking paths over lines.
 ENVIRONMENT = {
     "PYTHONUNBUFFERED": "1",
     "PYTHONUTF8": "1",
@@ -26,9 +26,9 @@ _TOKENIZER = "clip-vit-large-patch14"
 def argv(install: KohyaInstall, config: Path, *, script: str, state: State | None = None) -> list[str]:
     """Plain `python script --config_file …`; `state` is where to go on from.
 
-    accelerate is not needed for one process: it costs 5 s, hides the exit code, and leaves the trainer running when it is stopped.
-    `--initial_epoch` must be given with every resume: sd-scripts would otherwise compute the epoch from a step count that began anew
-    at the last resume, and train epochs twice (sd-scripts issues 1999, 2171, 2248).
+    accelerate is not needed for one process: it costs 5 s, hides the exit code, and leaves the trainer running when
+    it is stopped. `--initial_epoch` must be given with every resume: sd-scripts would otherwise compute the epoch
+    from a step count that began anew at the last resume, and train epochs twice (sd-scripts issues 1999, 2171, 2248).
     """
     command = [str(install.python), str(install.root / script), "--config_file", str(config)]
     if state is not None and state.epoch is not None:
@@ -36,10 +36,14 @@ def argv(install: KohyaInstall, config: Path, *, script: str, state: State | Non
     return command
 
 
-def environment(base: Mapping[str, str] | None = None, *, tokenizers: Path | None = None, sdxl: bool = False) -> dict[str, str]:
-    """The whole environment of the child: `base` (default: ours) without what belongs to our Python, plus what a run needs.
+def environment(
+    base: Mapping[str, str] | None = None, *, tokenizers: Path | None = None, sdxl: bool = False
+) -> dict[str, str]:
+    """The whole environment of the child: `base` (default: ours) without what belongs to our Python, plus what a run
+    needs.
 
-    HF_HUB_OFFLINE is set when the tokenizer is known to be on this machine, so that a run at night does not hang on a dead network.
+    HF_HUB_OFFLINE is set when the tokenizer is known to be on this machine, so that a run at night does not hang on a
+    dead network.
     """
     values = {key: value for key, value in (os.environ if base is None else base).items() if key not in _OURS}
     values.update(ENVIRONMENT)
@@ -59,6 +63,8 @@ def tokenizer_is_here(values: Mapping[str, str], tokenizers: Path | None = None)
 
 
 def recorded_environment(values: Mapping[str, str]) -> dict[str, str]:
-    """The part of an environment that goes into a run's record: what we set and what steers CUDA, never anything secret."""
+    """The part of an environment that goes into a run's record: what we set and what steers CUDA, never anything
+    secret.
+    """
     shown = {*ENVIRONMENT, "HF_HUB_OFFLINE", "CUDA_VISIBLE_DEVICES", "PYTORCH_CUDA_ALLOC_CONF", "OMP_NUM_THREADS"}
     return {key: values[key] for key in sorted(shown) if key in values}

@@ -14,7 +14,8 @@ from orchestrator.kohya.arguments import Argument
 def check(values: Mapping[str, Any], arguments: Mapping[str, Argument]) -> list[str]:
     """Every problem of `values`, as `key: what is wrong`; empty when sd-scripts will understand all of it.
 
-    A problem found here is one that sd-scripts would ignore in silence (unknown key) or stumble over minutes later (wrong type).
+    A problem found here is one that sd-scripts would ignore in silence (unknown key) or stumble over minutes later
+    (wrong type).
     """
     problems: list[str] = []
     for key, value in values.items():
@@ -27,7 +28,9 @@ def check(values: Mapping[str, Any], arguments: Mapping[str, Argument]) -> list[
 
 
 def write(path: Path, values: Mapping[str, Any]) -> Path:
-    """Write the configuration file, sorted by key, UTF-8 without a byte order mark. Raises `InputError`, `StorageError`."""
+    """Write the configuration file, sorted by key, UTF-8 without a byte order mark. Raises `InputError`,
+    `StorageError`.
+    """
     if path.suffix != ".toml":
         raise ValueError("sd-scripts adds .toml to any other name")
     return toml_file.write(path, dict(sorted(values.items())))

@@ -1,7 +1,7 @@
 """What sd-scripts says on its console, as events.
 
-Pure: bytes in, events out. However the bytes are cut into chunks, the events are the same. Robust to carriage returns, progress bars
-glued to log lines, terminal colours and hyperlinks, wrapped log lines and broken UTF-8.
+Pure: bytes in, events out. However the bytes are cut into chunks, the events are the same. Robust to carriage
+returns, progress bars glued to log lines, terminal colours and hyperlinks, wrapped log lines and broken UTF-8.
 """
 
 from __future__ import annotations
@@ -15,10 +15,11 @@ from typing import Union
 
 @dataclass(frozen=True)
 class Step:
-    """The bar after `step` of `total` optimizer steps. Each step is printed twice, the second time with its own loss: the last counts.
+    """The bar after `step` of `total` optimizer steps. Each step is printed twice, the second time with its own loss:
+    the last counts.
 
-    `loss` is the mean over the last epoch's worth of steps (nan possible), None before the first; `seconds_per_step` likewise. After a
-    resume the bar counts from 0 again while `total` stays that of the whole run.
+    `loss` is the mean over the last epoch's worth of steps (nan possible), None before the first; `seconds_per_step`
+    likewise. After a resume the bar counts from 0 again while `total` stays that of the whole run.
     """
 
     step: int
@@ -37,7 +38,9 @@ class EpochStarted:
 
 @dataclass(frozen=True)
 class CheckpointSaved:
-    """A LoRA file was announced. sd-scripts says so before it writes: only the file's own length tells when it is whole."""
+    """A LoRA file was announced. sd-scripts says so before it writes: only the file's own length tells when it is
+    whole.
+    """
 
     path: str
 
@@ -56,7 +59,9 @@ class ModelSaved:
 
 @dataclass(frozen=True)
 class LossIsNaN:
-    """The loss is no number any more at `step`. It never recovers, and sd-scripts would go on to the end and save garbage."""
+    """The loss is no number any more at `step`. It never recovers, and sd-scripts would go on to the end and save
+    garbage.
+    """
 
     step: int
 

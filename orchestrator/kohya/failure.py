@@ -14,7 +14,9 @@ from orchestrator.kohya.console import Event, Failed, NoData, Warned
 
 @dataclass(frozen=True)
 class Reason:
-    """What happened (a sentence's end: "… because X"), and what to do. `disk_full` singles out what no setting can mend."""
+    """What happened (a sentence's end: "… because X"), and what to do. `disk_full` singles out what no setting can
+    mend.
+    """
 
     why: str
     fix: str
@@ -144,7 +146,10 @@ _TABLE: tuple[tuple[str, Reason], ...] = (
     (r"^KeyboardInterrupt", Reason("somebody stopped it", "Run the same command to go on.")),
 )  # fmt: skip
 _CODES = {
-    -9: Reason("it was killed from outside, most often because the computer ran out of memory", "Close other programs; the same command then goes on."),
+    -9: Reason(
+        "it was killed from outside, most often because the computer ran out of memory",
+        "Close other programs; the same command then goes on.",
+    ),
     -15: Reason("it was stopped from outside", "Run the same command to go on."),
     -2: Reason("it was interrupted from outside", "Run the same command to go on."),
     -11: Reason("Python itself crashed", _REINSTALL),

@@ -22,8 +22,9 @@ _COMMIT = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
 class KohyaInstall:
     """One sd-scripts install that can be started.
 
-    `root` is the folder of `train_network.py`; `commit` is its git commit, or empty for a download without git; `code_hash` is the
-    sha256 over the Python files that decide what a training does, which names the version even then.
+    `root` is the folder of `train_network.py`; `commit` is its git commit, or empty for a download without git;
+    `code_hash` is the sha256 over the Python files that decide what a training does, which names the version even
+    then.
     """
 
     root: Path
@@ -45,7 +46,8 @@ class KohyaInstall:
 def find(path: Path | str, python: str | Path | None = None) -> KohyaInstall:
     """The install at `path`: a kohya_ss folder (new or old), an sd-scripts folder, or `train_network.py` itself.
 
-    `python` names the interpreter where the virtual environment lies elsewhere (conda, Docker). Raises `KohyaNotFound` with advice.
+    `python` names the interpreter where the virtual environment lies elsewhere (conda, Docker). Raises
+    `KohyaNotFound` with advice.
     """
     start = Path(os.path.abspath(Path(path).expanduser()))  # noqa: PTH100 (resolve() would lose a venv behind a link)
     root = _script_folder(start)
@@ -77,7 +79,8 @@ def _script_folder(start: Path) -> Path:
             return candidate
     if not start.exists():
         raise KohyaNotFound(
-            f"There is no folder {start}.", fix="Name the folder of kohya_ss or sd-scripts (`orchestrator setup` writes it down)."
+            f"There is no folder {start}.",
+            fix="Name the folder of kohya_ss or sd-scripts (`orchestrator setup` writes it down).",
         )
     if start.is_dir() and ((start / "kohya_gui.py").is_file() or (start / "sd-scripts").is_dir()):
         raise KohyaNotFound(
@@ -97,7 +100,8 @@ def _python(start: Path, root: Path, named: str | Path | None) -> Path:
         found = shutil.which(str(named)) or shutil.which(str(Path(named).expanduser()))
         if found is None:
             raise KohyaNotFound(
-                f"There is no Python at {named}.", fix="Name the python.exe (or bin/python) of the environment that runs kohya."
+                f"There is no Python at {named}.",
+                fix="Name the python.exe (or bin/python) of the environment that runs kohya.",
             )
         return Path(os.path.abspath(found))  # noqa: PTH100 (a venv's python is a link; resolving it would leave the venv)
     folders = list(dict.fromkeys([root, start, root.parent] if root.name == "sd-scripts" else [root, start]))
@@ -114,7 +118,8 @@ def _python(start: Path, root: Path, named: str | Path | None) -> Path:
 
 
 def _commit(root: Path) -> str:
-    # Read from the files, because git need not be installed. Only the install's own .git counts, never that of a folder above.
+    # Read from the files, because git need not be installed. Only the install's own .git counts, never that of a
+    # folder above.
     git = root / ".git"
     try:
         if git.is_file():

@@ -16,7 +16,9 @@ _NUMBERED = re.compile(r"-(\d{6})-state$")
 
 @dataclass(frozen=True)
 class State:
-    """One state folder. `epoch` is the last finished one, None where nothing tells; `final` = written at the end of the training."""
+    """One state folder. `epoch` is the last finished one, None where nothing tells; `final` = written at the end of
+    the training.
+    """
 
     path: Path
     epoch: int | None
@@ -31,7 +33,8 @@ def states(folder: Path, output_name: str) -> list[State]:
     found = [
         _state(path, output_name)
         for path in folder.iterdir()
-        if path.is_dir() and (path.name == f"{output_name}-state" or re.fullmatch(re.escape(output_name) + r"-\d{6}-state", path.name))
+        if path.is_dir()
+        and (path.name == f"{output_name}-state" or re.fullmatch(re.escape(output_name) + r"-\d{6}-state", path.name))
     ]
     return sorted(found, key=lambda s: (s.final, s.epoch or 0, s.path.name))
 
@@ -39,8 +42,8 @@ def states(folder: Path, output_name: str) -> list[State]:
 def newest_resumable(folder: Path, output_name: str, epochs: int) -> State | None:
     """The complete state to go on from towards `epochs` epochs in total, or None to begin anew.
 
-    A state of the last epoch is no help: sd-scripts refuses to go on from it ("max_train_steps should be greater than initial step"),
-    and writes it before the final LoRA file, so that a kill between the two leaves exactly this.
+    A state of the last epoch is no help: sd-scripts refuses to go on from it ("max_train_steps should be greater than
+    initial step"), and writes it before the final LoRA file, so that a kill between the two leaves exactly this.
     """
     usable = [s for s in states(folder, output_name) if s.complete and s.epoch is not None and 1 <= s.epoch < epochs]
     return max(usable, key=lambda s: s.epoch or 0, default=None)
@@ -48,9 +51,12 @@ def newest_resumable(folder: Path, output_name: str, epochs: int) -> State | Non
 
 def _state(path: Path, output_name: str) -> State:
     final = path.name == f"{output_name}-state"
-    complete = all((path / name).is_file() and (path / name).stat().st_size > 0 for name in ("model.safetensors", FILES[-1]))
+    complete = all(
+        (path / name).is_file() and (path / name).stat().st_size > 0 for name in ("model.safetensors", FILES[-1])
+    )
     numbered = _NUMBERED.search(path.name)
-    # The epoch comes from the folder's name: sd-scripts counts current_step anew after a resume, and computes a wrong epoch from it.
+    # The epoch comes from the folder's name: sd-scripts counts current_step anew after a resume, and computes a wrong
+    # epoch from it.
     epoch = int(numbered[1]) if numbered and not final else _written_epoch(path)
     return State(path, epoch, complete, final)
 

@@ -44,7 +44,8 @@ class Header:
 def read_header(path: Path) -> Header:
     """The header of a `.safetensors` file; a truncated body gives `complete` False.
 
-    Raises `InputError` when there is no readable header at all (also for hostile ones: wrong length, no JSON, impossible offsets).
+    Raises `InputError` when there is no readable header at all (also for hostile ones: wrong length, no JSON,
+    impossible offsets).
     """
     try:
         size = path.stat().st_size
@@ -89,7 +90,8 @@ def is_complete(path: Path) -> bool:
 
 
 def not_finite(path: Path, header: Header | None = None) -> list[str]:
-    """The names of the tensors that hold NaN or infinity. Reads the weights once, tensor by tensor. Raises `InputError`.
+    """The names of the tensors that hold NaN or infinity. Reads the weights once, tensor by tensor. Raises
+    `InputError`.
 
     bfloat16 is unknown to numpy; its exponent is the same 8 bits as float32's, so all ones there means NaN or infinity.
     """
@@ -108,14 +110,18 @@ def not_finite(path: Path, header: Header | None = None) -> list[str]:
             if tensor.dtype == "BF16":
                 bad = bool(((np.frombuffer(data, "<u2") & 0x7F80) == 0x7F80).any())
             else:
-                bad = not bool(np.isfinite(np.frombuffer(data, {"F16": "<f2", "F32": "<f4", "F64": "<f8"}[tensor.dtype])).all())
+                bad = not bool(
+                    np.isfinite(np.frombuffer(data, {"F16": "<f2", "F32": "<f4", "F64": "<f8"}[tensor.dtype])).all()
+                )
             if bad:
                 found.append(name)
     return found
 
 
 def shown_hash(path: Path, header: Header | None = None) -> str:
-    """The 64 digits whose first 12 A1111 shows as "Lora hashes": sshs_model_hash, or where it is absent the sha256 after the header."""
+    """The 64 digits whose first 12 A1111 shows as "Lora hashes": sshs_model_hash, or where it is absent the sha256
+    after the header.
+    """
     known = header or read_header(path)
     stored = known.metadata.get("sshs_model_hash", "")
     if stored and stored != "None":
@@ -140,7 +146,12 @@ def _tensor(path: Path, name: str, entry: Any) -> Tensor:
     try:
         dtype, shape, (start, end) = entry["dtype"], tuple(entry["shape"]), entry["data_offsets"]
         numbers = (*shape, start, end)
-        if not isinstance(dtype, str) or len(shape) > 16 or not all(type(n) is int and n >= 0 for n in numbers) or end < start:
+        if (
+            not isinstance(dtype, str)
+            or len(shape) > 16
+            or not all(type(n) is int and n >= 0 for n in numbers)
+            or end < start
+        ):
             raise ValueError
         count = 1
         for side in shape:

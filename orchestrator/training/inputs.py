@@ -27,7 +27,9 @@ class GroupFolder:
 
 @dataclass(frozen=True)
 class DatasetInput:
-    """A built dataset as a training sees it. `sha256` names pictures, captions and repeats, and nothing else (no paths, no dates)."""
+    """A built dataset as a training sees it. `sha256` names pictures, captions and repeats, and nothing else (no
+    paths, no dates).
+    """
 
     folder: Path
     groups: tuple[GroupFolder, ...]
@@ -46,10 +48,11 @@ class DatasetInput:
 
 
 def read_dataset(folder: Path) -> DatasetInput:
-    """The dataset in `folder`, every picture decoded and every caption read. Raises `DatasetError` listing all problems at once.
+    """The dataset in `folder`, every picture decoded and every caption read. Raises `DatasetError` listing all
+    problems at once.
 
-    sd-scripts would train on a missing caption's folder name, stop without naming a file at a broken picture, and end with exit code 0
-    when there is nothing at all.
+    sd-scripts would train on a missing caption's folder name, stop without naming a file at a broken picture, and end
+    with exit code 0 when there is nothing at all.
     """
     if not folder.is_dir():
         raise DatasetError(f"There is no dataset in {folder}.", fix="Build it first: `orchestrator dataset build`.")
@@ -66,7 +69,9 @@ def read_dataset(folder: Path) -> DatasetInput:
         for picture in pictures:
             problems += _picture_problems(picture)
             caption = picture.with_suffix(".txt")
-            digest.update(f"{picture.name} {sha256_file(picture)} {sha256_file(caption) if caption.is_file() else ''}\n".encode())
+            digest.update(
+                f"{picture.name} {sha256_file(picture)} {sha256_file(caption) if caption.is_file() else ''}\n".encode()
+            )
         if not pictures:
             problems.append(f"{path.name}: holds no pictures")
     if not groups:
@@ -105,7 +110,8 @@ def checkpoint_sha256(path: Path, cache: Path) -> str:
 def forget_stale_latents(dataset: DatasetInput, key: str, cache: Path) -> int:
     """Remove the latents sd-scripts left in the dataset's folders when they were made under another `key`; how many.
 
-    sd-scripts takes such a file without asking whether the picture, the size or the base checkpoint is still the same (observed).
+    sd-scripts takes such a file without asking whether the picture, the size or the base checkpoint is still the same
+    (observed).
     """
     marker = cache / "latents" / f"{hashlib.sha256(str(dataset.folder).encode()).hexdigest()[:24]}.json"
     same = read_json(marker) == key
@@ -148,7 +154,9 @@ def _picture_problems(picture: Path) -> list[str]:
         if not text.strip():
             problems.append(f"{place}: its caption is empty")
         elif text.startswith("\ufeff"):
-            problems.append(f"{place}: its caption begins with a byte order mark, which would become part of the trigger word")
+            problems.append(
+                f"{place}: its caption begins with a byte order mark, which would become part of the trigger word"
+            )
     except FileNotFoundError:
         problems.append(f"{place}: has no caption")
     except UnicodeDecodeError:

@@ -22,15 +22,15 @@ from orchestrator.training.inputs import DatasetInput
 from orchestrator.training.preset import effective
 from orchestrator.workspace import Workspace
 
-#: Bytes of one LoRA file and of one state folder per unit of dim, measured on SD1.5 with dim 32 in fp16 (37.9 MB and 227 MB). An SDXL
-#: LoRA of both parts is about six times as large.
+#: Bytes of one LoRA file and of one state folder per unit of dim, measured on SD1.5 with dim 32 in fp16 (37.9 MB and
+#: 227 MB). An SDXL LoRA of both parts is about six times as large.
 _LORA_BYTES_PER_DIM = 37_900_000 // 32
 _STATE_BYTES_PER_DIM = 227_000_000 // 32
 _SDXL_FACTOR = 6
 #: Numbered states kept besides the last one: the newest, and one before it in case the newest is cut off.
 _KEPT_STATES = 2
-#: Arguments that follow from the workspace or that would break going on after a stop; nobody may set them in [training.extra].
-#: Saving by steps: step numbers begin anew at every resume and overwrite the files before.
+#: Arguments that follow from the workspace or that would break going on after a stop; nobody may set them in
+#: [training.extra]. Saving by steps: step numbers begin anew at every resume and overwrite the files before.
 _OURS = frozenset(
     {
         "config_file", "output_config", "dataset_config", "dataset_class", "train_data_dir", "reg_data_dir", "in_json", "output_dir",
@@ -40,7 +40,9 @@ _OURS = frozenset(
     }
 )  # fmt: skip
 #: Decide where and how fast, not what comes out.
-_NOT_IN_FINGERPRINT = frozenset({"output_dir", "dataset_config", "pretrained_model_name_or_path", "max_data_loader_n_workers", "save_state"})
+_NOT_IN_FINGERPRINT = frozenset(
+    {"output_dir", "dataset_config", "pretrained_model_name_or_path", "max_data_loader_n_workers", "save_state"}
+)
 #: Where a problem with one of sd-scripts' arguments comes from in our words.
 _OUR_PLACE = {
     "max_train_epochs": "epochs", "save_every_n_epochs": "save_every", "network_dim": "dim", "network_alpha": "alpha",
@@ -54,8 +56,8 @@ _OUR_PLACE = {
 class TrainingPlanned:
     """Everything decided about one training before it is started.
 
-    `fingerprint` (64 hex digits) names what decides the outcome: the values, the dataset's content, the base checkpoint's content and
-    the version of sd-scripts. Two trainings with the same fingerprint are the same training.
+    `fingerprint` (64 hex digits) names what decides the outcome: the values, the dataset's content, the base
+    checkpoint's content and the version of sd-scripts. Two trainings with the same fingerprint are the same training.
     """
 
     name: str
@@ -101,8 +103,9 @@ def plan(
 ) -> TrainingPlanned:
     """Plan the training of the profile's version. Nothing is written but a cache of hashes.
 
-    `checkpoint` is the base checkpoint's file (or diffusers folder); `dataset` the folder of the built dataset, that of the version
-    when not given. Raises `ProfileError` with every value sd-scripts would not understand, `DatasetError`, `InputError`.
+    `checkpoint` is the base checkpoint's file (or diffusers folder); `dataset` the folder of the built dataset, that
+    of the version when not given. Raises `ProfileError` with every value sd-scripts would not understand,
+    `DatasetError`, `InputError`.
     """
     chosen = effective(profile.training, workspace.profile)
     base = base_model.identify(checkpoint)
@@ -147,7 +150,9 @@ def plan(
     )
 
 
-def _values(chosen: TrainingPlan, base: BaseModel, output_name: str, accepted: Mapping[str, Argument]) -> dict[str, Any]:
+def _values(
+    chosen: TrainingPlan, base: BaseModel, output_name: str, accepted: Mapping[str, Argument]
+) -> dict[str, Any]:
     values: dict[str, Any] = {
         "output_name": output_name,
         "save_model_as": "safetensors",
@@ -197,7 +202,9 @@ def _text_encoder_lr(rate: float, base: BaseModel, accepted: Mapping[str, Argume
 
 
 def _problems(values: Mapping[str, Any], chosen: TrainingPlan, accepted: Mapping[str, Argument]) -> list[str]:
-    problems = [f"training.extra.{key}: is decided by orchestrator and cannot be set" for key in chosen.extra if key in _OURS]
+    problems = [
+        f"training.extra.{key}: is decided by orchestrator and cannot be set" for key in chosen.extra if key in _OURS
+    ]
     for problem in config_file.check(values, accepted):
         key, _, what = problem.partition(": ")
         place = f"extra.{key}" if key in chosen.extra else _OUR_PLACE.get(key, key)
@@ -216,7 +223,9 @@ def _fingerprint(
     script: str,
 ) -> str:
     # Folders are named by the dataset's content hash; their paths would change with the workspace's place.
-    datasets = [{key: value for key, value in entry.items() if key != "subsets"} for entry in dataset_values["datasets"]]
+    datasets = [
+        {key: value for key, value in entry.items() if key != "subsets"} for entry in dataset_values["datasets"]
+    ]
     decisive = {
         "values": {key: value for key, value in values.items() if key not in _NOT_IN_FINGERPRINT},
         "general": dataset_values["general"],
@@ -229,10 +238,12 @@ def _fingerprint(
 
 
 def _folder(workspace: Workspace, name: str, fingerprint: str) -> Path:
-    """The folder of this very training, or the next free one: `v4`, `v4-2`, `v4-3` … What was trained before is never overwritten."""
+    """The folder of this very training, or the next free one: `v4`, `v4-2`, `v4-3` … What was trained before is never
+    overwritten.
+    """
     attempt = 1
     while True:
-        folder = workspace.run(name if attempt == 1 else f"{name}-{attempt}")
+        folder = workspace.run(name if attempt == 1 else f"{name}-{attempt}").absolute()
         record = read_json(folder / "run.json")
         if isinstance(record, dict):
             if record.get("fingerprint") == fingerprint:

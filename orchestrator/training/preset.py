@@ -36,7 +36,9 @@ def effective(plan: TrainingPlan, source: Path | str = "lora.toml") -> TrainingP
     try:
         return TrainingPlan(**merged)
     except ValidationError as error:
-        problems = [f"training.{'.'.join(map(str, e['loc']))}: {e['msg']} (preset {plan.preset})" for e in error.errors()]
+        problems = [
+            f"training.{'.'.join(map(str, e['loc']))}: {e['msg']} (preset {plan.preset})" for e in error.errors()
+        ]
         raise ProfileError(source, problems) from None
 
 

@@ -1,0 +1,50 @@
+"""What a running training tells whoever watches."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Union
+
+
+@dataclass(frozen=True)
+class Started:
+    """A training begins, goes on after `resumed_from` epochs, or is found running already (`adopted`)."""
+
+    name: str
+    epochs: int
+    resumed_from: int
+    adopted: bool
+    pid: int
+
+
+@dataclass(frozen=True)
+class Progress:
+    """`step` of `steps` optimizer steps of the whole run are done, in epoch `epoch` of `epochs`.
+
+    `loss` is the mean over the last epoch's worth of steps, None at the beginning; `seconds_left` likewise.
+    """
+
+    epoch: int
+    epochs: int
+    step: int
+    steps: int
+    loss: float | None
+    seconds_left: float | None
+
+
+@dataclass(frozen=True)
+class Saved:
+    """The LoRA file of an epoch is being written."""
+
+    file: str
+    epoch: int
+
+
+@dataclass(frozen=True)
+class Note:
+    """Something worth knowing that stops nothing."""
+
+    text: str
+
+
+TrainingEvent = Union[Started, Progress, Saved, Note]  # noqa: UP007 (evaluated at run time, also on 3.10)

@@ -1,0 +1,143 @@
+"""run.json: everything one training was made from and what came out, so that it can be judged and made again."""
+
+from __future__ import annotations
+
+import platform
+import time
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from orchestrator import __version__
+from orchestrator.errors import WorkspaceError
+from orchestrator.files import read_json, write_json
+from orchestrator.training.plan import TrainingPlanned
+
+Status = Literal["running", "finished", "failed", "stopped"]
+RECORD_NAME = "run.json"
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+
+class Attempt(_Part):
+    """One start of the trainer. Times are seconds since 1970; `pid` and `created` name the process for ever."""
+
+    command: tuple[str, ...]
+    environment: dict[str, str]
+    log: str
+    resumed_from: int
+    started_at: float
+    pid: int | None = None
+    created: float | None = None
+    ended_at: float | None = None
+    exit_code: int | None = None
+    #: Why it ended without a finished training; empty otherwise.
+    why: str = ""
+
+
+class SavedFile(_Part):
+    """One LoRA file in the run's folder."""
+
+    file: str
+    epoch: int
+    sha256: str
+    size: int
+
+
+class RunRecord(_Part):
+    """The whole record of one run."""
+
+    format: int = 1
+    name: str
+    status: Status
+    fingerprint: str
+    orchestrator: str
+    computer: str
+    values: dict[str, Any]
+    dataset_config: dict[str, Any]
+    dataset: dict[str, Any]
+    base: dict[str, str]
+    trainer: dict[str, str]
+    epochs: int
+    save_every: int
+    seed: int
+    attempts: tuple[Attempt, ...] = ()
+    files: tuple[SavedFile, ...] = ()
+    #: Epoch → mean loss of that epoch.
+    losses: dict[int, float] = {}
+    final_loss: float | None = None
+    #: Working time of all attempts together.
+    seconds: float = 0.0
+
+    def changed(self, **values: Any) -> RunRecord:
+        """A copy with other values."""
+        return self.model_copy(update=values)
+
+    def with_last_attempt(self, **values: Any) -> RunRecord:
+        """A copy whose last attempt has other values."""
+        *before, last = self.attempts
+        return self.changed(attempts=(*before, last.model_copy(update=values)))
+
+
+def begin(planned: TrainingPlanned) -> RunRecord:
+    """The record of a run that was never started."""
+    return RunRecord(
+        name=planned.name,
+        status="running",
+        fingerprint=planned.fingerprint,
+        orchestrator=__version__,
+        computer=f"{platform.system()} {platform.release()}",
+        values=dict(planned.values),
+        dataset_config=dict(planned.dataset_values),
+        dataset={
+            "folder": str(planned.dataset.folder),
+            "sha256": planned.dataset.sha256,
+            "manifest_sha256": planned.dataset.manifest_sha256,
+            "pictures": planned.dataset.pictures,
+        },
+        base={"path": str(planned.base.path), "sha256": planned.base_sha256, "family": planned.base.family},
+        trainer={
+            "folder": str(planned.install.root),
+            "script": planned.base.script,
+            "version": planned.install.version,
+            "code_hash": planned.install.code_hash,
+        },
+        epochs=planned.epochs,
+        save_every=planned.save_every,
+        seed=planned.seed,
+    )
+
+
+def read_record(folder: Path) -> RunRecord | None:
+    """The record in a run's folder, or None when there is none. Raises `WorkspaceError` for one that is damaged."""
+    value = read_json(folder / RECORD_NAME)
+    if value is None:
+        return None
+    try:
+        return RunRecord.model_validate(value)
+    except ValidationError as error:
+        raise WorkspaceError(
+            f"{folder / RECORD_NAME} is damaged ({error.error_count()} wrong entries).",
+            fix=f"Rename the folder {folder.name}; its LoRA files stay usable, and the training begins anew.",
+        ) from error
+
+
+def write_record(folder: Path, record: RunRecord) -> None:
+    """Write the record whole or not at all. Raises `StorageError`."""
+    write_json(folder / RECORD_NAME, record.model_dump(mode="json"))
+
+
+def runs(folder: Path) -> list[RunRecord]:
+    """The records of all runs under a workspace's `runs` folder, by name; folders without a record are left out."""
+    if not folder.is_dir():
+        return []
+    found = (read_record(path) for path in sorted(folder.iterdir()) if path.is_dir())
+    return [record for record in found if record is not None]
+
+
+def now() -> float:
+    """Seconds since 1970."""
+    return time.time()

@@ -1,0 +1,32 @@
+"""The runs of a workspace."""
+
+from __future__ import annotations
+
+from orchestrator.errors import WorkspaceError
+from orchestrator.training.record import RunRecord, read_record
+from orchestrator.workspace import Workspace
+
+
+def list_runs(workspace: Workspace) -> list[RunRecord]:
+    """The records of all runs, the newest last."""
+    folders = sorted(workspace.runs.iterdir()) if workspace.runs.is_dir() else []
+    found = [record for folder in folders if folder.is_dir() and (record := read_record(folder)) is not None]
+    return sorted(found, key=lambda record: record.attempts[-1].started_at if record.attempts else 0.0)
+
+
+def newest_run(workspace: Workspace, name: str) -> RunRecord:
+    """The newest finished run of that name (`v4` stands for `v4-2` and `v4-3` too, made with other settings).
+
+    Raises `WorkspaceError` when there is none.
+    """
+    stem = workspace.run(name).name
+    runs = [record for record in list_runs(workspace) if record.name == stem or _is_later(record.name, stem)]
+    finished = [record for record in runs if record.status == "finished"]
+    if not finished:
+        state = f" (its last one is {runs[-1].status})" if runs else ""
+        raise WorkspaceError(f"There is no finished run {name}{state}.", fix="Run `orchestrator train` first.")
+    return finished[-1]
+
+
+def _is_later(name: str, stem: str) -> bool:
+    return name.startswith(f"{stem}-") and name[len(stem) + 1 :].isdigit()
