@@ -8,12 +8,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from orchestrator.vision.distance import hash_distance, identity_distance, similarity
 from orchestrator.vision.model import Face, Framing, Measurement, VisionStatus
 
 if TYPE_CHECKING:
-    from orchestrator.vision.identity import identity_distance, similarity
     from orchestrator.vision.measuring import measure, status
-    from orchestrator.vision.pixels import hash_distance
 
 __all__ = [
     "Face",
@@ -27,19 +26,11 @@ __all__ = [
     "status",
 ]
 
-_WHERE = {
-    "identity_distance": "identity",
-    "similarity": "identity",
-    "measure": "measuring",
-    "status": "measuring",
-    "hash_distance": "pixels",
-}
-
 
 def __getattr__(name: str) -> Any:
     """Load what needs numpy and Pillow at its first use, so that importing this package stays cheap."""
-    if name in _WHERE:
-        import importlib
+    if name in {"measure", "status"}:
+        from orchestrator.vision import measuring
 
-        return getattr(importlib.import_module(f"orchestrator.vision.{_WHERE[name]}"), name)
+        return getattr(measuring, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,9 +1,8 @@
-"""Who is in the picture: 128 numbers of dlib's face network, and how far two persons are apart."""
+"""Who is in the picture, as 128 numbers of dlib's face network."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -38,23 +37,3 @@ def open_embedder(points_file: Path, network_file: Path) -> Embedder:
         return tuple(round(float(value), 6) for value in network.compute_face_descriptor(chip))
 
     return embed
-
-
-def identity_distance(first: Sequence[float], second: Sequence[float]) -> float:
-    """Euclidean distance of two embeddings: 0 = the same picture.
-
-    On photographs the network's authors call two pictures one person below 0.6. Blur and small faces raise the distance
-    as another person does, and on drawings every distance is smaller: compare only within one prompt and one kind of
-    picture.
-    """
-    if len(first) != len(second):
-        raise ValueError("two embeddings of different length were compared")
-    return math.dist(first, second)
-
-
-def similarity(distance: float) -> float:
-    """A distance as 0…1, 1 = the same face: `1 - distance`, never below 0.
-
-    Linear, so equal steps of distance weigh the same everywhere.
-    """
-    return min(1.0, max(0.0, 1.0 - distance))

@@ -28,13 +28,6 @@ def both_hashes(image: Image.Image) -> tuple[int, int]:
     return difference_hash(image), difference_hash(ImageOps.mirror(image))
 
 
-def hash_distance(first: tuple[int, int], second: tuple[int, int]) -> tuple[int, bool]:
-    """Bits of 64 in which two pictures' hashes (picture, mirrored) differ, and whether it is the mirror image that is near."""
-    straight = (first[0] ^ second[0]).bit_count()
-    mirrored = (first[0] ^ second[1]).bit_count()
-    return (mirrored, True) if mirrored < straight else (straight, False)
-
-
 def sharpness(image: Image.Image, side: int = 512) -> float:
     """log10 of the variance of the 4-neighbour Laplacian of the picture scaled to `side`×`side` grey pixels (values
     0-255).

@@ -73,7 +73,10 @@ def find_face(image: Image.Image, find_mesh: MeshFinder) -> FoundFace | None:
 
 
 def windows(width: int, height: int) -> Iterator[tuple[int, int, int]]:
-    """Square windows (left, top, side) over a picture's upper part: large before small, from the middle outwards and down."""
+    """Square windows (left, top, side) over a picture's upper part.
+
+    Large before small, from the middle outwards and down.
+    """
     short = min(width, height)
     for share in _WINDOWS:
         side = max(32, round(short * share))

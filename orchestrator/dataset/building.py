@@ -1,0 +1,202 @@
+"""Writing a dataset the way sd-scripts reads it, with a record of where every picture came from."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import shutil
+from collections.abc import Sequence
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+from orchestrator.dataset import on_disk
+from orchestrator.dataset.captions import refuse
+from orchestrator.dataset.model import Dataset, DatasetPicture
+from orchestrator.errors import DatasetError
+from orchestrator.files import file_stem, open_picture, replace, storage_error, write_bytes, write_json, write_text
+from orchestrator.kohya import dataset_config, toml_file
+from orchestrator.profile.model import Group, Profile
+from orchestrator.workspace import Workspace
+
+_EXIF_ORIENTATION = 0x0112
+
+
+def build(profile: Profile, workspace: Workspace, pictures: Sequence[DatasetPicture]) -> Dataset:
+    """Write `dataset/<version>/<repeats>_<group>/0001.png` + `.txt`, dataset.toml and manifest.json.
+
+    Everything is written beside and then renamed. A dataset that is there already and would come out the same is left
+    alone; one that was changed by hand is kept under another name. Pictures are copied byte by byte where they are
+    plain RGB PNGs, else written as such (upright, without transparency). Raises `DatasetError` for no pictures, an
+    empty group, an unusable caption or a folder that is not ours, `PictureError` for an unreadable picture,
+    `StorageError`.
+    """
+    _refuse_unusable(profile, pictures)
+    folder = workspace.dataset(profile.subject.version)
+    fingerprint = _fingerprint(profile, pictures)
+    state = on_disk.look(folder)
+    if state.stranger:
+        raise DatasetError(
+            f"{folder} was not made by orchestrator, so it is not replaced.",
+            fix="Move it elsewhere; its pictures can be named under `folders` of a dataset group.",
+        )
+    if state.fingerprint == fingerprint and not state.changed:
+        _write_config(folder, profile)
+        return on_disk.read(folder, profile.subject.version, built=False)
+    notes: tuple[str, ...] = ()
+    beside = folder.with_name(f".{folder.name}.building")
+    try:
+        _remove(beside)
+        _write_all(beside, folder, profile, pictures, fingerprint)
+        notes = _give_way(folder, state)
+        replace(beside, folder)
+    except OSError as error:
+        raise storage_error(error, folder) from error
+    finally:
+        with contextlib.suppress(OSError):
+            _remove(beside)
+    return on_disk.read(folder, profile.subject.version, built=True, notes=notes)
+
+
+def _refuse_unusable(profile: Profile, pictures: Sequence[DatasetPicture]) -> None:
+    for group in profile.dataset.groups:
+        if not any(picture.group == group.name for picture in pictures):
+            raise DatasetError(
+                f"The group {group.name!r} has no pictures.",
+                fix="Add pictures to its sets or folders, or remove it from lora.toml.",
+            )
+    if not pictures:
+        raise DatasetError("There are no pictures to make a dataset from.", fix="Add [[dataset.groups]] to lora.toml.")
+    for picture in pictures:
+        if picture.caption_problem:
+            raise refuse(picture.path, picture.caption_problem)
+
+
+def _fingerprint(profile: Profile, pictures: Sequence[DatasetPicture]) -> str:
+    repeats = {group.name: group.repeats for group in profile.dataset.groups}
+    learned = [[picture.group, repeats[picture.group], picture.sha256, picture.caption] for picture in pictures]
+    text = json.dumps([on_disk.LAYOUT, profile.dataset.resolution, learned], ensure_ascii=True)
+    return hashlib.sha256(text.encode("ascii")).hexdigest()
+
+
+def _write_all(
+    beside: Path, folder: Path, profile: Profile, pictures: Sequence[DatasetPicture], fingerprint: str
+) -> None:
+    """Write the dataset into `beside`, to be renamed to `folder`."""
+    entries: list[dict[str, Any]] = []
+    for group, name in zip(profile.dataset.groups, group_folders(profile.dataset.groups), strict=True):
+        ours = [picture for picture in pictures if picture.group == group.name]
+        for number, picture in enumerate(ours, start=1):
+            file = f"{name}/{number:04d}.png"
+            data = _png(picture.path)
+            write_bytes(beside / file, data)
+            write_text((beside / file).with_suffix(".txt"), f"{picture.caption}\n")
+            entries.append(_entry(file, data, picture))
+    _write_config(beside, profile, folder)
+    groups = [
+        {
+            "name": group.name,
+            "folder": name,
+            "repeats": group.repeats,
+            "count": sum(picture.group == group.name for picture in pictures),
+            "caption": profile.fill(group.caption),
+        }
+        for group, name in zip(profile.dataset.groups, group_folders(profile.dataset.groups), strict=True)
+    ]
+    write_json(
+        beside / on_disk.MANIFEST,
+        {
+            "made_by": on_disk.MADE_BY,
+            "layout": on_disk.LAYOUT,
+            "version": profile.subject.version,
+            "fingerprint": fingerprint,
+            "resolution": profile.dataset.resolution,
+            "groups": groups,
+            "pictures": entries,
+        },
+    )
+
+
+def group_folders(groups: Sequence[Group]) -> list[str]:
+    """The folder names `<repeats>_<group>`, different from each other on every file system."""
+    names: list[str] = []
+    for group in groups:
+        name = f"{group.repeats}_{file_stem(group.name)}"
+        taken = {other.casefold() for other in names}
+        number = 2
+        while name.casefold() in taken:
+            name = f"{group.repeats}_{file_stem(group.name)} {number}"
+            number += 1
+        names.append(name)
+    return names
+
+
+def _entry(file: str, data: bytes, picture: DatasetPicture) -> dict[str, Any]:
+    return {
+        "file": file,
+        "sha256": hashlib.sha256(data).hexdigest(),
+        "group": picture.group,
+        "caption": picture.caption,
+        "from": {
+            "path": str(picture.path),
+            "sha256": picture.sha256,
+            "set": picture.source,
+            "origin": picture.origin,
+        },
+    }
+
+
+def _write_config(where: Path, profile: Profile, final: Path | None = None) -> None:
+    """Write dataset.toml in `where` for a dataset that lies, or will lie, at `final`.
+
+    Left alone when it would be the same.
+    """
+    final = final or where
+    subsets = [
+        dataset_config.Subset(final / name, group.repeats, profile.trigger)
+        for group, name in zip(profile.dataset.groups, group_folders(profile.dataset.groups), strict=True)
+    ]
+    path, resolution, batch_size = where / on_disk.CONFIG, profile.dataset.resolution, profile.training.batch_size
+    text = toml_file.dumps(dataset_config.values(subsets, resolution=resolution, batch_size=batch_size))
+    if not path.is_file() or path.read_text(encoding="utf-8") != text:
+        dataset_config.write(path, subsets, resolution=resolution, batch_size=batch_size)
+
+
+def _png(path: Path) -> bytes:
+    """The picture as an RGB PNG: its own bytes when it is one, so that what A1111 wrote into it stays."""
+    from PIL import Image
+
+    image = open_picture(path)
+    try:
+        with Image.open(path) as raw:
+            if raw.format == "PNG" and raw.mode == "RGB" and raw.getexif().get(_EXIF_ORIENTATION, 1) == 1:
+                return path.read_bytes()
+    except OSError as error:
+        raise storage_error(error, path) from error
+    buffer = BytesIO()
+    image.save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def _give_way(folder: Path, state: on_disk.State) -> tuple[str, ...]:
+    """Take the dataset that is there out of the way: thrown away when it is as we made it, else kept beside."""
+    if not folder.exists():
+        return ()
+    if not state.changed:
+        _remove(folder)
+        return ()
+    number = 1
+    while (kept := folder.with_name(f"{folder.name} changed {number}")).exists():
+        number += 1
+    replace(folder, kept)
+    some = ", ".join(state.changed[:3]) + (f" and {len(state.changed) - 3} more" if len(state.changed) > 3 else "")
+    return (
+        f"{folder} had been changed by hand ({some}); that version is kept as {kept.name}. "
+        "Changes last when they are made to the pictures and captions the dataset is built from.",
+    )
+
+
+def _remove(folder: Path) -> None:
+    if folder.is_dir() and not folder.is_symlink():
+        shutil.rmtree(folder)

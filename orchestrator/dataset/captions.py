@@ -1,0 +1,48 @@
+"""The caption beside a picture."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from orchestrator.errors import DatasetError
+from orchestrator.files import storage_error
+
+
+def caption_beside(picture: Path) -> tuple[str, str, str] | None:
+    """(caption, problem, note) of the .txt beside a picture; None when there is no such file.
+
+    sd-scripts reads the first line only, keeps a byte order mark as part of the trigger word, and stops at a file that
+    is not UTF-8 or empty (observed). So lines are joined by commas and the mark is taken off, which the note says; the
+    rest is a problem.
+    """
+    path = picture.with_suffix(".txt")
+    try:
+        data = path.read_bytes()
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise storage_error(error, path) from error
+    try:
+        text = data.decode("utf-8")
+    except UnicodeDecodeError:
+        return "", "not UTF-8", ""
+    notes = []
+    if text.startswith("\ufeff"):
+        text = text.lstrip("\ufeff")
+        notes.append("byte order mark taken off")
+    lines = [line.strip().strip(",").strip() for line in text.splitlines()]
+    lines = [line for line in lines if line]
+    if not lines:
+        return "", "empty", ""
+    if len(lines) > 1:
+        notes.append(f"{len(lines)} lines joined to one")
+    return ", ".join(lines), "", "; ".join(notes)
+
+
+def refuse(picture: Path, problem: str) -> DatasetError:
+    """The error for a caption nobody can train with."""
+    return DatasetError(
+        f"The caption {picture.with_suffix('.txt')} is {problem}.",
+        cause="sd-scripts stops at such a file in the middle of its start.",
+        fix="Save it as UTF-8 with a caption in it, or delete it: the group's caption is then used.",
+    )

@@ -1,0 +1,37 @@
+"""What the LoRA will learn from these pictures besides the subject: said before the training, in figures."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from orchestrator.dataset import about_faces, about_files
+from orchestrator.dataset.model import CheckResult, DatasetPicture, Finding
+from orchestrator.dataset.view import views
+from orchestrator.profile.model import Group, Limits
+from orchestrator.vision.model import Measurement
+
+_GRAVEST_FIRST = {"locked in": 0, "warning": 1, "note": 2}
+
+
+def check(
+    pictures: Sequence[DatasetPicture],
+    measurements: Sequence[Measurement],
+    limits: Limits,
+    groups: Sequence[Group],
+    *,
+    trigger: str = "",
+) -> CheckResult:
+    """Judge pictures by their measurements (same order). Pure: no file is read.
+
+    `trigger` is the word every caption must hold; empty = not looked at. Raises ValueError when the two lists differ in
+    length.
+    """
+    all_groups = views(pictures, measurements, groups)
+    findings: list[Finding] = []
+    for view in all_groups:
+        findings += about_faces.of_group(view, limits)
+        findings += about_files.of_group(view, limits, trigger)
+    findings += about_faces.of_all(all_groups)
+    findings += about_files.of_all(all_groups, limits)
+    findings.sort(key=lambda finding: _GRAVEST_FIRST[finding.level])
+    return CheckResult(tuple(findings), tuple(view.row() for view in all_groups))

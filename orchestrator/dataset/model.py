@@ -1,0 +1,127 @@
+"""What a dataset is made of, and what the check says about it."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+#: "locked in": trained like this, the LoRA can no longer do otherwise. "warning": something will go wrong or be wasted.
+#: "note": good to know.
+Level = Literal["locked in", "warning", "note"]
+
+
+@dataclass(frozen=True)
+class DatasetPicture:
+    """One picture as it will be trained on.
+
+    `caption` is one line with the profile's words put in. `source` is the picture set's name or the user's folder,
+    `origin` what is known about the making (recipe, seed, source picture, straightening). `caption_problem` says what
+    is wrong with the caption file, `caption_note` what was mended in it.
+    """
+
+    path: Path
+    group: str
+    caption: str
+    source: str
+    sha256: str
+    origin: dict[str, Any] = field(default_factory=dict)
+    caption_problem: str = ""
+    caption_note: str = ""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """`what` was found (with figures), what it `means` for the LoRA, and how to `fix` it. `pictures` names the files,
+    where few.
+
+    `kind` is a short stable name for scripts. An empty `group` means the whole dataset.
+    """
+
+    level: Level
+    kind: str
+    group: str
+    what: str
+    means: str
+    fix: str
+    pictures: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class GroupRow:
+    """One line of the check's table.
+
+    `seen` is pictures × repeats: how often the trainer sees the group per epoch. Angles in degrees (mean and sample
+    standard deviation over the faces found), None where nothing was measured. `looked` counts the pictures in which a
+    face was looked for.
+    """
+
+    group: str
+    count: int
+    repeats: int
+    seen: int
+    looked: int
+    faces: int
+    roll_mean: float | None
+    roll_sd: float | None
+    yaw_mean: float | None
+    yaw_sd: float | None
+    framings: dict[str, int]
+    min_side: int | None
+
+
+@dataclass(frozen=True)
+class CheckResult:
+    """Findings, the gravest first, and the table.
+
+    `clean` means that nothing will be locked in and nothing will go wrong.
+    """
+
+    findings: tuple[Finding, ...]
+    groups: tuple[GroupRow, ...]
+
+    @property
+    def clean(self) -> bool:
+        """Whether there is nothing but notes."""
+        return all(finding.level == "note" for finding in self.findings)
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON can hold it."""
+        return asdict(self) | {"clean": self.clean}
+
+
+@dataclass(frozen=True)
+class DatasetGroup:
+    """One folder of a built dataset."""
+
+    name: str
+    folder: Path
+    repeats: int
+    count: int
+    #: The caption of the group as the profile has it, filled; single pictures may have captions of their own.
+    caption: str
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """A built dataset.
+
+    `fingerprint` is the sha256 of everything sd-scripts will learn from it: pixels' files, captions, repeats,
+    resolution; not of paths or dates. `config` is its --dataset_config. `built` is False when it was there already,
+    unchanged. `notes` are for the user.
+    """
+
+    version: str
+    folder: Path
+    config: Path
+    manifest: Path
+    fingerprint: str
+    groups: tuple[DatasetGroup, ...]
+    resolution: int
+    built: bool
+    notes: tuple[str, ...] = ()
+
+    @property
+    def count(self) -> int:
+        """Number of pictures."""
+        return sum(group.count for group in self.groups)

@@ -1,0 +1,93 @@
+"""A built dataset as it lies on disk: ours or not, unchanged or not."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from orchestrator.dataset.model import Dataset, DatasetGroup
+from orchestrator.errors import DatasetError
+from orchestrator.files import PICTURE_SUFFIXES, read_json, sha256_file, storage_error
+from orchestrator.workspace import Workspace
+
+MANIFEST = "manifest.json"
+CONFIG = "dataset.toml"
+MADE_BY = "orchestrator dataset"
+#: Raised when the files of a dataset are laid out differently; older ones are then built again.
+LAYOUT = 1
+
+
+@dataclass(frozen=True)
+class State:
+    """What lies at a dataset's place. `changed` names files that were altered, added or removed by hand."""
+
+    stranger: bool = False
+    fingerprint: str = ""
+    changed: tuple[str, ...] = ()
+
+
+def look(folder: Path) -> State:
+    """What lies at `folder`. Reads every picture's bytes once, to know whether it is still the one that was written."""
+    try:
+        if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
+            return State()
+        manifest = _manifest(folder)
+        if manifest is None:
+            return State(stranger=True)
+        return State(False, str(manifest["fingerprint"]), tuple(_changed(folder, manifest)))
+    except OSError as error:
+        raise storage_error(error, folder) from error
+
+
+def load(workspace: Workspace, version: str) -> Dataset | None:
+    """The built dataset of a version, or None when there is none."""
+    folder = workspace.dataset(version)
+    return read(folder, version, built=False) if _manifest(folder) is not None else None
+
+
+def read(folder: Path, version: str, *, built: bool, notes: tuple[str, ...] = ()) -> Dataset:
+    """The dataset at `folder`. Raises `DatasetError` when there is none of ours."""
+    manifest = _manifest(folder)
+    if manifest is None:
+        raise DatasetError(
+            f"{folder} is not a dataset made by orchestrator.", fix="Build it: orchestrator dataset build"
+        )
+    return Dataset(
+        version=version,
+        folder=folder,
+        config=folder / CONFIG,
+        manifest=folder / MANIFEST,
+        fingerprint=manifest["fingerprint"],
+        groups=tuple(
+            DatasetGroup(one["name"], folder / one["folder"], one["repeats"], one["count"], one["caption"])
+            for one in manifest["groups"]
+        ),
+        resolution=manifest["resolution"],
+        built=built,
+        notes=notes,
+    )
+
+
+def _manifest(folder: Path) -> dict[str, Any] | None:
+    manifest = read_json(folder / MANIFEST)
+    ours = isinstance(manifest, dict) and manifest.get("made_by") == MADE_BY and manifest.get("layout") == LAYOUT
+    return manifest if ours else None
+
+
+def _changed(folder: Path, manifest: dict[str, Any]) -> list[str]:
+    changed = []
+    written = {entry["file"]: entry for entry in manifest["pictures"]}
+    for file, entry in written.items():
+        picture, caption = folder / file, (folder / file).with_suffix(".txt")
+        if not picture.is_file() or sha256_file(picture) != entry["sha256"]:
+            changed.append(file)
+        if not caption.is_file() or caption.read_bytes() != f"{entry['caption']}\n".encode():
+            changed.append(caption.relative_to(folder).as_posix())
+    # Anything else in the folders is left out of account: sd-scripts writes its caches (.npz) there, systems their
+    # thumbnails.
+    for group in manifest["groups"]:
+        for path in sorted((folder / group["folder"]).glob("*")):
+            if path.suffix.lower() in PICTURE_SUFFIXES and path.relative_to(folder).as_posix() not in written:
+                changed.append(path.relative_to(folder).as_posix())
+    return changed

@@ -1,0 +1,108 @@
+"""One group with its measurements, as the checks look at it."""
+
+from __future__ import annotations
+
+import statistics
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from orchestrator.dataset.model import DatasetPicture, GroupRow
+from orchestrator.profile.model import Group
+from orchestrator.vision.model import Face, Measurement
+
+_MOST_NAMED = 4
+
+
+@dataclass(frozen=True)
+class Measured:
+    """A picture and what was measured on it."""
+
+    picture: DatasetPicture
+    measurement: Measurement
+
+    @property
+    def name(self) -> str:
+        """The file's name, with its set or folder where that says more."""
+        return f"{self.picture.source}/{self.picture.path.name}"
+
+
+@dataclass(frozen=True)
+class GroupView:
+    """The pictures of one group."""
+
+    group: Group
+    pictures: tuple[Measured, ...]
+
+    @property
+    def name(self) -> str:
+        """The group's name."""
+        return self.group.name
+
+    @property
+    def readable(self) -> tuple[Measured, ...]:
+        """Those whose file is a picture."""
+        return tuple(one for one in self.pictures if one.measurement.readable)
+
+    @property
+    def looked(self) -> tuple[Measured, ...]:
+        """Those in which a face was looked for."""
+        return tuple(one for one in self.pictures if one.measurement.looked)
+
+    @property
+    def with_face(self) -> tuple[tuple[Measured, Face], ...]:
+        """Those in which one was found, with the face."""
+        return tuple((one, one.measurement.face) for one in self.pictures if one.measurement.face is not None)
+
+    @property
+    def seen(self) -> int:
+        """How often the trainer sees the group per epoch."""
+        return len(self.pictures) * self.group.repeats
+
+    def row(self) -> GroupRow:
+        """The group's line of the table."""
+        faces = [face for _, face in self.with_face]
+        roll_mean, roll_sd = mean_and_sd([face.roll_deg for face in faces])
+        yaw_mean, yaw_sd = mean_and_sd([face.yaw_deg for face in faces])
+        sides = [min(one.measurement.width, one.measurement.height) for one in self.readable]
+        return GroupRow(
+            group=self.name,
+            count=len(self.pictures),
+            repeats=self.group.repeats,
+            seen=self.seen,
+            looked=len(self.looked),
+            faces=len(faces),
+            roll_mean=roll_mean,
+            roll_sd=roll_sd,
+            yaw_mean=yaw_mean,
+            yaw_sd=yaw_sd,
+            framings=dict(Counter(face.framing for face in faces)),
+            min_side=min(sides) if sides else None,
+        )
+
+
+def views(
+    pictures: Sequence[DatasetPicture], measurements: Sequence[Measurement], groups: Sequence[Group]
+) -> tuple[GroupView, ...]:
+    """The groups in the profile's order. Raises ValueError when pictures and measurements differ in number."""
+    pairs = [Measured(picture, found) for picture, found in zip(pictures, measurements, strict=True)]
+    return tuple(GroupView(group, tuple(one for one in pairs if one.picture.group == group.name)) for group in groups)
+
+
+def mean_and_sd(values: Sequence[float]) -> tuple[float | None, float | None]:
+    """Mean and sample standard deviation; (None, None) of nothing, a deviation of 0 of a single value."""
+    if not values:
+        return None, None
+    return statistics.fmean(values), statistics.stdev(values) if len(values) > 1 else 0.0
+
+
+def named(pictures: Sequence[Measured]) -> str:
+    """Their names for a sentence: all of a few, the first of many."""
+    names = [one.name for one in pictures]
+    rest = len(names) - _MOST_NAMED
+    return ", ".join(names) if rest <= 0 else f"{', '.join(names[:_MOST_NAMED])} and {rest} more"
+
+
+def names(pictures: Sequence[Measured]) -> tuple[str, ...]:
+    """Their names for a program."""
+    return tuple(one.name for one in pictures)
