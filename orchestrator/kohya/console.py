@@ -47,7 +47,7 @@ class CheckpointSaved:
 
 @dataclass(frozen=True)
 class StateSaved:
-    """A state folder is complete: its last file was written. `path` is empty where the log line was broken inside it."""
+    """A state folder is complete: its last file was written. `path` is empty where the log line was broken in it."""
 
     path: str
 

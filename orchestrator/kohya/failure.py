@@ -65,7 +65,7 @@ def _known(text: str, errors: list[Warned]) -> Reason | None:
 
 def _short(text: str) -> str:
     # Messages come in English and Japanese, parted by " / ".
-    english = text.split(" / ")[0].strip()
+    english = text.partition(" / ")[0].strip()
     return english if len(english) <= 200 else english[:199] + "…"
 
 
@@ -81,21 +81,32 @@ _TABLE: tuple[tuple[str, Reason], ...] = (
         Reason("the graphics card ran out of memory", _MORE_MEMORY),
     ),
     (
-        r"No space left|disk quota|IoError.*(?:File too large|28|27)|PytorchStreamWriter|not enough space on the disk|os error 112",
-        Reason("the disk is full", "Free some space; the same command then goes on from the last state.", disk_full=True),
+        r"No space left|disk quota|IoError.*(?:File too large|28|27)|PytorchStreamWriter|not enough space|os error 112",
+        Reason(
+            "the disk is full", "Free some space; the same command then goes on from the last state.", disk_full=True
+        ),
     ),
     (
         r"bitsandbytes|libbitsandbytes",
-        Reason("bitsandbytes is missing or does not fit", 'Set optimizer = "AdamW" in [training], or install bitsandbytes in kohya\'s venv.'),
+        Reason(
+            "bitsandbytes is missing or does not fit",
+            'Set optimizer = "AdamW" in [training], or install it in kohya\'s venv.',
+        ),
     ),
     (
         r"DefaultCPUAllocator|^MemoryError|bad allocation|paging file is too small|os error 1455",
-        Reason("this computer ran out of memory", "Close other programs or enlarge the paging file; the same command then goes on."),
+        Reason(
+            "this computer ran out of memory",
+            "Close other programs or enlarge the paging file; then run the same command.",
+        ),
     ),
     (r"caption file is empty[^:]*: *(.+)", Reason("the caption file {0} is empty", _DATASET)),
     (r"UnicodeDecodeError", Reason("a caption file is not UTF-8{named}", _DATASET)),
     (r"ZeroDivisionError", Reason("a file in the dataset is no picture", _DATASET)),
-    (r"image file is truncated|UnidentifiedImageError|broken data stream", Reason("a picture of the dataset is damaged{named}", _DATASET)),
+    (
+        r"image file is truncated|UnidentifiedImageError|broken data stream",
+        Reason("a picture of the dataset is damaged{named}", _DATASET),
+    ),
     (
         r"image too large, but cropping and bucketing are disabled",
         Reason("a picture is larger than the resolution", "Leave buckets switched on, then run the same command."),
@@ -106,11 +117,17 @@ _TABLE: tuple[tuple[str, Reason], ...] = (
     ),
     (
         r"HeaderTooLarge|InvalidHeader|MetadataIncompleteBuffer|deserializing header",
-        Reason("a .safetensors file, probably the base checkpoint, is damaged", "Download or copy it again, then run the same command."),
+        Reason(
+            "a .safetensors file, probably the base checkpoint, is damaged",
+            "Download or copy it again, then run the same command.",
+        ),
     ),
     (
         r"PytorchStreamReader|invalid magic number|failed finding central directory",
-        Reason("a saved state or the base checkpoint is damaged", "Run the same command again; should it fail again, get the checkpoint anew."),
+        Reason(
+            "a saved state or the base checkpoint is damaged",
+            "Run the same command again; if it fails again, get the checkpoint anew.",
+        ),
     ),
     (
         r"LocalEntryNotFound|OfflineMode|couldn't connect to|Can't load tokenizer|ConnectionError|Max retries exceeded",
@@ -119,32 +136,63 @@ _TABLE: tuple[tuple[str, Reason], ...] = (
             "Connect to the internet for the first training; later ones need no network.",
         ),
     ),
-    (r"xformers", Reason("xformers is missing or does not fit", "Leave xformers out of [training.extra]: sdpa needs no installing.")),
+    (
+        r"xformers",
+        Reason(
+            "xformers is missing or does not fit", "Leave xformers out of [training.extra]: sdpa needs no installing."
+        ),
+    ),
     (
         r"Torch not compiled with CUDA|no NVIDIA driver|no kernel image|CUDA driver version|CUDA error",
-        Reason("the graphics card cannot be used by kohya's PyTorch", "Update the driver, or install the PyTorch that fits the card in kohya's venv."),
+        Reason(
+            "the graphics card cannot be used by kohya's PyTorch",
+            "Update its driver, or install the PyTorch that fits it in kohya's venv.",
+        ),
     ),
     (
         r"Half.*Float|Float.*Half|not implemented for 'Half'|fp16 mixed precision requires",
-        Reason("fp16 does not work on this device", 'Set mixed_precision = "bf16" (RTX 30 and newer) or "no" in [training].'),
+        Reason(
+            "fp16 does not work on this device",
+            'Set mixed_precision = "bf16" (RTX 30 and newer) or "no" in [training].',
+        ),
     ),
-    (r"bf16.*(?:support|requires)|bfloat16.*not supported", Reason("this card has no bf16", 'Set mixed_precision = "fp16" in [training].')),
+    (
+        r"bf16.*(?:support|requires)|bfloat16.*not supported",
+        Reason("this card has no bf16", 'Set mixed_precision = "fp16" in [training].'),
+    ),
     (
         r"size mismatch|shape mismatch",
-        Reason("the saved state belongs to another dim or network", "Give the run another version, or remove its state folders."),
+        Reason(
+            "the saved state belongs to another dim or network",
+            "Give the run another version, or remove its state folders.",
+        ),
     ),
     (
         r"torch\.optim.* has no attribute '(\w+)'",
-        Reason("there is no optimizer {0}", "Correct optimizer in [training]; AdamW8bit, AdamW and Prodigy are usual ones."),
+        Reason(
+            "there is no optimizer {0}", "Correct optimizer in [training]; AdamW8bit, AdamW and Prodigy are usual ones."
+        ),
     ),
-    (r"is not a valid SchedulerType|Unknown scheduler", Reason("there is no such lr_scheduler", "Correct lr_scheduler in [training].")),
+    (
+        r"is not a valid SchedulerType|Unknown scheduler",
+        Reason("there is no such lr_scheduler", "Correct lr_scheduler in [training]."),
+    ),
     (r"No module named '([\w.]+)'", Reason("kohya's Python lacks the module {0}", _REINSTALL)),
     (r"ImportError|DLL load failed", Reason("a library of kohya's Python cannot be loaded", _REINSTALL)),
-    (r"UnicodeEncodeError", Reason("the console refused a character of a path", "Use a path without special characters for the workspace.")),
-    (r"PermissionError|WinError (?:5|32|1224)", Reason("a file is held by another program", "Close it (A1111 may have it loaded), then run the same command.")),
-    (r"^argparse: (.+)", Reason("sd-scripts refused its command line ({0})", "Update sd-scripts, then run the same command.")),
+    (
+        r"UnicodeEncodeError",
+        Reason("the console refused a character of a path", "Use a path without special characters for the workspace."),
+    ),
+    (
+        r"PermissionError|WinError (?:5|32|1224)",
+        Reason("a file is held by another program", "Close it (A1111 may have it loaded), then run the same command."),
+    ),
+    (
+        r"^argparse: (.+)",
+        Reason("sd-scripts refused its command line ({0})", "Update sd-scripts, then run the same command."),
+    ),
     (r"^KeyboardInterrupt", Reason("somebody stopped it", "Run the same command to go on.")),
-)  # fmt: skip
+)
 _CODES = {
     -9: Reason(
         "it was killed from outside, most often because the computer ran out of memory",

@@ -43,8 +43,8 @@ def write(path: Path, values: Mapping[str, Any]) -> Path:
 def dumps(values: Mapping[str, Any]) -> str:
     """The TOML text of `values`; keys with None are left out, for TOML has no word for it.
 
-    Tables get headers of their own: `toml` 0.10.2 fails on an inline table inside an array of several lines, which is how
-    `tomli_w` likes to write them.
+    Tables get headers of their own: `toml` 0.10.2 fails on an inline table inside an array of several lines, which is
+    how `tomli_w` likes to write them.
     """
     return "\n".join(_blocks(values, ""))
 

@@ -19,7 +19,7 @@ from orchestrator.training.record import SavedFile
 
 @dataclass(frozen=True)
 class Outcome:
-    """`finished` = the final file is whole and every number in it is one. `why` says what is wrong with it otherwise."""
+    """`finished` = the final file is whole and free of NaN. `why` says what is wrong with it otherwise."""
 
     finished: bool
     why: str

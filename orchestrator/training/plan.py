@@ -33,23 +33,61 @@ _KEPT_STATES = 2
 #: [training.extra]. Saving by steps: step numbers begin anew at every resume and overwrite the files before.
 _OURS = frozenset(
     {
-        "config_file", "output_config", "dataset_config", "dataset_class", "train_data_dir", "reg_data_dir", "in_json", "output_dir",
-        "output_name", "resume", "initial_epoch", "initial_step", "skip_until_initial_step", "max_train_steps", "save_every_n_steps",
-        "save_n_epoch_ratio", "save_last_n_epochs", "save_last_n_epochs_state", "save_model_as", "no_metadata", "console_log_file",
-        "console_log_simple", "resume_from_huggingface", "multi_gpu", "deepspeed", "pretrained_model_name_or_path",
+        "config_file",
+        "output_config",
+        "dataset_config",
+        "dataset_class",
+        "train_data_dir",
+        "reg_data_dir",
+        "in_json",
+        "output_dir",
+        "output_name",
+        "resume",
+        "initial_epoch",
+        "initial_step",
+        "skip_until_initial_step",
+        "max_train_steps",
+        "save_every_n_steps",
+        "save_n_epoch_ratio",
+        "save_last_n_epochs",
+        "save_last_n_epochs_state",
+        "save_model_as",
+        "no_metadata",
+        "console_log_file",
+        "console_log_simple",
+        "resume_from_huggingface",
+        "multi_gpu",
+        "deepspeed",
+        "pretrained_model_name_or_path",
     }
-)  # fmt: skip
+)
 #: Decide where and how fast, not what comes out.
 _NOT_IN_FINGERPRINT = frozenset(
-    {"output_dir", "dataset_config", "pretrained_model_name_or_path", "max_data_loader_n_workers", "save_state"}
+    {
+        "output_dir",
+        "dataset_config",
+        "pretrained_model_name_or_path",
+        "max_data_loader_n_workers",
+        "save_state",
+    }
 )
 #: Where a problem with one of sd-scripts' arguments comes from in our words.
 _OUR_PLACE = {
-    "max_train_epochs": "epochs", "save_every_n_epochs": "save_every", "network_dim": "dim", "network_alpha": "alpha",
-    "unet_lr": "unet_lr", "text_encoder_lr": "text_encoder_lr", "optimizer_type": "optimizer", "lr_scheduler": "lr_scheduler",
-    "lr_warmup_steps": "warmup_steps", "mixed_precision": "mixed_precision", "gradient_checkpointing": "gradient_checkpointing",
-    "clip_skip": "clip_skip", "seed": "seed", "save_state": "save_state",
-}  # fmt: skip
+    "max_train_epochs": "epochs",
+    "save_every_n_epochs": "save_every",
+    "network_dim": "dim",
+    "network_alpha": "alpha",
+    "unet_lr": "unet_lr",
+    "text_encoder_lr": "text_encoder_lr",
+    "optimizer_type": "optimizer",
+    "lr_scheduler": "lr_scheduler",
+    "lr_warmup_steps": "warmup_steps",
+    "mixed_precision": "mixed_precision",
+    "gradient_checkpointing": "gradient_checkpointing",
+    "clip_skip": "clip_skip",
+    "seed": "seed",
+    "save_state": "save_state",
+}
 
 
 @dataclass(frozen=True)

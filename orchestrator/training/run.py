@@ -178,7 +178,9 @@ def _finish(planned: TrainingPlanned, record: RunRecord, found: Outcome, exit_co
     return _result(planned, record, list(found.files), reused=False)
 
 
-def _failure(planned: TrainingPlanned, record: RunRecord, watch: Watch, found: Outcome, exit_code: int | None) -> OrchestratorError:
+def _failure(
+    planned: TrainingPlanned, record: RunRecord, watch: Watch, found: Outcome, exit_code: int | None
+) -> OrchestratorError:
     reason = failure.explain(watch.said, exit_code)
     ending = f"sd-scripts {processes.exit_words(exit_code)}"
     why = reason.why if reason else f"{found.why}; {ending}"
@@ -202,9 +204,9 @@ def _fail_nan(planned: TrainingPlanned, record: RunRecord, watch: Watch) -> NoRe
     usable = [path.name for path in outcome.lora_files(planned)[0]]
     raise TrainingFailed(
         f"The training of {planned.name} was stopped: {why}.",
-        cause="The learning rate is too high, or a value overflowed in fp16; everything learned from there on would be garbage."
+        cause="The learning rate is too high, or a value overflowed in fp16; all learned from there on would be garbage."
         + (f" The LoRA files before it are fine: {', '.join(usable)}." if usable else ""),
-        fix='Lower unet_lr and text_encoder_lr in [training], or set mixed_precision = "bf16", then run the same command.',
+        fix='Lower unet_lr and text_encoder_lr, or set mixed_precision = "bf16" in [training]; then train again.',
     )
 
 
