@@ -1,0 +1,1 @@
+"""How a simulated portrait is put on pixels: paths, shading, and one module for each part of the picture."""

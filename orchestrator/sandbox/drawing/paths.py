@@ -1,0 +1,73 @@
+"""Paths as arrays of points (n, 2): smooth outlines, ellipses, limbs and tapered strokes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import lru_cache
+from math import cos, pi, radians, sin
+
+import numpy as np
+
+from .canvas import Points
+
+Pair = tuple[float, float]
+
+
+@lru_cache(maxsize=8)
+def _weights(steps: int) -> Points:
+    t = np.arange(steps) / steps
+    return 0.5 * np.stack(
+        [-t + 2 * t**2 - t**3, 2 - 5 * t**2 + 3 * t**3, t + 4 * t**2 - 3 * t**3, -(t**2) + t**3], axis=1
+    )
+
+
+def smooth(points: Sequence[Pair] | Points, closed: bool = True, steps: int = 8) -> Points:
+    """A Catmull-Rom curve through the points, `steps` samples to each span."""
+    knots = np.asarray(points, dtype=np.float64)
+    if closed:
+        around = np.concatenate([knots[-1:], knots, knots[:2]])
+    else:
+        around = np.concatenate([2 * knots[:1] - knots[1:2], knots, 2 * knots[-1:] - knots[-2:-1]])
+    spans = np.stack([around[:-3], around[1:-2], around[2:-1], around[3:]], axis=1)
+    curve = np.einsum("sk,nkd->nsd", _weights(steps), spans).reshape(-1, 2)
+    return curve if closed else np.concatenate([curve, knots[-1:]])
+
+
+@lru_cache(maxsize=4)
+def _circle(count: int) -> Points:
+    angle = np.linspace(0.0, 2 * pi, count, endpoint=False)
+    return np.stack([np.cos(angle), np.sin(angle)], axis=1)
+
+
+def ellipse(x: float, y: float, rx: float, ry: float, turn_deg: float = 0.0, count: int = 28) -> Points:
+    """An ellipse around (x, y), turned clockwise on screen."""
+    return turned(_circle(count) * (rx, ry), turn_deg) + (x, y)
+
+
+def turned(points: Points, angle_deg: float) -> Points:
+    """The points turned about the origin, clockwise on screen (y points down)."""
+    if angle_deg == 0.0:
+        return points
+    c, s = cos(radians(angle_deg)), sin(radians(angle_deg))
+    return points @ np.array([[c, s], [-s, c]])
+
+
+def stroke(centre: Sequence[Pair] | Points, widths: Sequence[float], steps: int = 6) -> Points:
+    """A curved stroke through the centre points, with its half-width at each of them."""
+    line = smooth(centre, closed=False, steps=steps)
+    knots = np.linspace(0.0, 1.0, len(widths))
+    half = np.interp(np.linspace(0.0, 1.0, len(line)), knots, np.asarray(widths))[:, None]
+    along = np.gradient(line, axis=0)
+    along /= np.maximum(np.hypot(along[:, :1], along[:, 1:]), 1e-9)
+    across = np.stack([-along[:, 1], along[:, 0]], axis=1) * half
+    return np.concatenate([line + across, (line - across)[::-1]])
+
+
+def limb(start: Pair, end: Pair, start_radius: float, end_radius: float) -> Points:
+    """A tapered limb with round ends."""
+    a, b = np.asarray(start), np.asarray(end)
+    angle = float(np.arctan2(b[1] - a[1], b[0] - a[0]))
+    fan = np.linspace(pi / 2, 3 * pi / 2, 10) + angle
+    back = a + start_radius * np.stack([np.cos(fan), np.sin(fan)], axis=1)
+    front = b - end_radius * np.stack([np.cos(fan), np.sin(fan)], axis=1)
+    return np.concatenate([back, front])
