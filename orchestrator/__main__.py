@@ -33,8 +33,8 @@ def main(arguments: list[str] | None = None) -> int:
         return error.exit_code
     except click.exceptions.Exit as leaving:
         return leaving.exit_code
-    except (KeyboardInterrupt, click.Abort):
-        _say("Stopped. Everything made so far is kept; the same command goes on from here.")
+    except (KeyboardInterrupt, click.Abort) as stopped:
+        _say(str(stopped) or "Stopped. Everything made so far is kept; the same command goes on from here.")
         return EXIT_INTERRUPTED
     except OrchestratorError as error:
         _say_error(error)

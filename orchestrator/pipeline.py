@@ -8,12 +8,13 @@ Every function may be called again: what is complete and unchanged is left alone
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+import contextlib
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from orchestrator.errors import InputError, WorkspaceError
+from orchestrator.errors import InputError, OrchestratorError, WorkspaceError
 from orchestrator.files import write_json
 
 if TYPE_CHECKING:
@@ -124,6 +125,21 @@ def train_version(
     return train(plan(profile, install, workspace, checkpoint=checkpoint), on_event=on_event)
 
 
+@contextlib.contextmanager
+def card_for_training(client: A1111 | None) -> Iterator[None]:
+    """Let A1111 free the graphics card's memory while sd-scripts trains on it, and load its checkpoint again afterwards."""
+    if client is None:
+        yield
+        return
+    client.unload_checkpoint()
+    try:
+        yield
+    finally:
+        # The training's own outcome matters more than a webui that was closed meanwhile; it loads by itself when it is asked to draw.
+        with contextlib.suppress(OrchestratorError):
+            client.reload_checkpoint()
+
+
 def base_checkpoint(profile: Profile, renderer: Renderer | None) -> Path:
     """The checkpoint's file to train on: the profile's `base.path`, else the file A1111 draws with.
 
@@ -146,7 +162,7 @@ def deploy_run(workspace: Workspace, run_name: str, client: A1111, lora_folder: 
     from orchestrator.lora.deploy import deploy, find_lora_folder
     from orchestrator.training.runs import newest_run
 
-    files = catalog(newest_run(workspace, run_name).folder / "lora")
+    files = catalog(workspace.run(newest_run(workspace, run_name).name) / "lora")
     return deploy(files, find_lora_folder(client, lora_folder or None), client)
 
 
@@ -225,12 +241,12 @@ def evaluate_version(
     )
 
 
-def write_report(profile: Profile, workspace: Workspace, *, simulated: bool) -> Path:
+def write_report(profile: Profile, workspace: Workspace) -> Path:
     """evaluation → report: one self-contained HTML folder over everything the workspace holds. Returns its index.html."""
     from orchestrator.report.gather import gather
     from orchestrator.report.write import write_report as write
 
-    return write(workspace.report(profile.subject.version), gather(profile, workspace, simulated=simulated))
+    return write(workspace.report(profile.subject.version), gather(profile, workspace))
 
 
 def dataset_pictures(workspace: Workspace, version: str) -> list[Path]:

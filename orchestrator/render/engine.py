@@ -112,7 +112,7 @@ class Renderer:
             found = differences(recipe, answer) or picture_problems(recipe, answer.pictures[0])
             if found:
                 raise ProofError(found)
-            proof = record(recipe, answer, time.monotonic() - started)
+            proof = record(recipe, answer, time.monotonic() - started, simulated=self.server.simulated)
             self.cache.put(key, answer.pictures[0], proof)
             return Picture(path, recipe, key, proof=proof)
         except (ProofError, ServerError, PictureError) as error:

@@ -79,7 +79,7 @@ def picture_problems(recipe: Recipe, data: bytes) -> list[str]:
     return ["picture: all black"] if bright == 0 else []
 
 
-def record(recipe: Recipe, answer: Generated, seconds: float) -> dict[str, Any]:
+def record(recipe: Recipe, answer: Generated, seconds: float, *, simulated: bool) -> dict[str, Any]:
     """What is kept beside a proven picture: the recipe and the server's own account of it."""
     info = answer.info
     return {
@@ -94,5 +94,6 @@ def record(recipe: Recipe, answer: Generated, seconds: float) -> dict[str, Any]:
             "seed": info.all_seeds[0] if info.all_seeds else info.seed,
             "version": info.version,
         },
+        "simulated": simulated,
         "seconds": round(seconds, 3),
     }

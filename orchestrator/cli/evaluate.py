@@ -1,0 +1,57 @@
+"""`orchestrator evaluate`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from orchestrator.cli.options import json_option, lora_folder_option, open_client, open_workspace, server_option, workspace_option
+
+if TYPE_CHECKING:
+    from orchestrator.evaluation.verdict import Verdict
+
+
+@click.command("evaluate")
+@workspace_option
+@server_option
+@lora_folder_option
+@json_option
+def command(folder: Path, url: str | None, lora_folder: str | None, as_json: bool) -> None:
+    """Draw the rounds for every epoch and weight on the scouted seeds, measure them, and say which LoRA is best."""
+    from orchestrator import pipeline
+    from orchestrator.cli.console import answer_json, progress
+    from orchestrator.settings import load_settings
+
+    workspace, profile = open_workspace(folder)
+    settings = load_settings(a1111_url=url, lora_folder=lora_folder)
+    with open_client(settings) as client, progress() as on_progress:
+        renderer = pipeline.open_renderer(profile, workspace, client)
+        deployed = pipeline.deploy_run(workspace, profile.run_name, client, settings.lora_folder)
+        verdict = pipeline.evaluate_version(profile, workspace, renderer, deployed, on_progress=on_progress)
+    if as_json:
+        answer_json(verdict.to_dict())
+    else:
+        show_verdict(verdict)
+
+
+def show_verdict(verdict: Verdict) -> None:
+    """The verdict in words, the cells that may be best, and what was not measured."""
+    from orchestrator.cli.console import answer, table
+
+    answer(verdict.text)
+    rows = []
+    for result in verdict.cells:
+        if result.may_be_best:
+            rows.append((result.cell.epoch, result.cell.weight, *(_shown(i) for i in (result.utility, result.identity, result.obedience))))
+    if rows:
+        answer()
+        table(("epoch", "weight", "utility", "identity", "obedience"), rows)
+    for sentence in (*verdict.trade_offs, *verdict.not_measured):
+        answer(f"- {sentence}")
+
+
+def _shown(interval: object) -> str:
+    mean, low, high = (getattr(interval, name, None) for name in ("mean", "low", "high"))
+    return "-" if mean is None else f"{mean:.2f} ({low:.2f} to {high:.2f})"

@@ -1,0 +1,54 @@
+"""`orchestrator grid …`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from orchestrator.cli.options import lora_folder_option, open_client, open_workspace, server_option, workspace_option
+
+
+@click.group("grid")
+def command() -> None:
+    """Draw comparison grids: epoch × weight at fixed seeds, with a baseline row."""
+
+
+@command.command("render")
+@click.argument("names", nargs=-1)
+@workspace_option
+@server_option
+@lora_folder_option
+def render(names: tuple[str, ...], folder: Path, url: str | None, lora_folder: str | None) -> None:
+    """Draw the grids NAMES of the profile (all without names) over the newest finished run.
+
+    Cells that were drawn before come from the cache, so the same command regenerates a grid, and goes on with an interrupted one.
+    """
+    from orchestrator import pipeline
+    from orchestrator.cli.console import answer, progress
+    from orchestrator.settings import load_settings
+
+    workspace, profile = open_workspace(folder)
+    settings = load_settings(a1111_url=url, lora_folder=lora_folder)
+    with open_client(settings) as client, progress() as on_progress:
+        renderer = pipeline.open_renderer(profile, workspace, client)
+        deployed = pipeline.deploy_run(workspace, profile.run_name, client, settings.lora_folder)
+        results = pipeline.draw_grids(profile, workspace, renderer, deployed, only=names, on_progress=on_progress)
+    for result in results:
+        answer(f"{result.folder.name}: {result.summary}")
+        for sheet in result.sheets:
+            answer(f"  {sheet}")
+        answer(f"  {result.viewer}")
+
+
+@command.command("show")
+@workspace_option
+def show(folder: Path) -> None:
+    """List the grids that are there."""
+    from orchestrator.cli.console import table
+    from orchestrator.grid.manifest import find
+    from orchestrator.workspace import find_workspace
+
+    grids = find_workspace(folder).root / "grids"
+    manifests = [(path, find(path)) for path in sorted(grids.iterdir())] if grids.is_dir() else []
+    table(("grid", "cells", "viewer"), [(path.name, m.summary, path / "index.html") for path, m in manifests if m])
