@@ -1,0 +1,52 @@
+"use strict";
+(() => {
+  const $ = (id) => document.getElementById(id);
+  const records = JSON.parse($("provenance").textContent);
+  const links = [...document.querySelectorAll("[data-record]")];
+  let at = -1;
+  const words = (value) => (typeof value === "object" && value !== null ? JSON.stringify(value, null, 1) : String(value));
+  const node = (tag, text) => { const made = document.createElement(tag); made.textContent = text; return made; };
+  const show = (index) => {
+    if (index < 0 || index >= links.length) return;
+    at = index;
+    const record = records[Number(links[index].dataset.record)];
+    $("large-label").textContent = `${record.label}  (${index + 1} / ${links.length})`;
+    $("large-image").hidden = !record.file;
+    $("large-error").hidden = Boolean(record.file);
+    $("large-error").textContent = record.error;
+    if (record.file) { $("large-image").src = record.file; $("large-image").alt = record.label; }
+    const rows = Object.entries(record.made).filter(([, value]) => value !== null && value !== "");
+    $("large-made").replaceChildren(...(rows.length ? rows : [["how it was made", "not recorded"]]).flatMap(([name, value]) => [node("dt", name), node("dd", words(value))]));
+    $("large-previous").disabled = index === 0;
+    $("large-next").disabled = index === links.length - 1;
+    if (!$("large").open) $("large").showModal();
+  };
+  links.forEach((link, index) => link.addEventListener("click", (event) => {
+    if (event.ctrlKey || event.metaKey || event.shiftKey) return;  // a new tab was asked for
+    event.preventDefault();
+    show(index);
+  }));
+  $("large-previous").addEventListener("click", () => show(at - 1));
+  $("large-next").addEventListener("click", () => show(at + 1));
+  $("large-close").addEventListener("click", () => $("large").close());
+  $("large").addEventListener("keydown", (event) => {
+    if (event.isComposing || event.keyCode === 229 || event.ctrlKey || event.metaKey || event.altKey) return;
+    if (event.key === "ArrowLeft") show(at - 1);
+    if (event.key === "ArrowRight") show(at + 1);
+  });
+  $("large").addEventListener("close", () => { links[at]?.scrollIntoView({ block: "nearest" }); links[at]?.focus(); });
+  for (const button of document.querySelectorAll("[data-copy]")) {
+    button.hidden = false;
+    button.addEventListener("click", () => {
+      const range = document.createRange();
+      range.selectNodeContents($(button.dataset.copy));
+      const selection = getSelection();
+      selection.removeAllRanges();
+      selection.addRange(range);
+      // the newer interface is not there for pages opened from the disk
+      button.textContent = document.execCommand("copy") ? "Copied" : "Press Ctrl+C";
+    });
+  }
+  // what is folded away is printed too
+  addEventListener("beforeprint", () => document.querySelectorAll("details").forEach((part) => { part.open = true; }));
+})();
