@@ -1,4 +1,5 @@
-"""The simulated server as a process: `python -m orchestrator.sandbox.server`, and `start()` for the demo and the tests."""
+"""The simulated server as a process: `python -m orchestrator.sandbox.server`, and `start()` for the demo and
+the tests."""
 
 from __future__ import annotations
 

@@ -42,7 +42,8 @@ def response(body: bytes, status: int = 200, *, zipped: bool = False, media_type
 
 
 class Doorway:
-    """Outermost layer: loopback names only (no web page may reach the server under a name of its own), X-Process-Time."""
+    """Outermost layer: loopback names only (no web page may reach the server under a name of its own),
+    X-Process-Time."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app

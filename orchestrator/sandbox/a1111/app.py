@@ -59,7 +59,7 @@ def _exists(route: Route, settings: Settings) -> bool:
 
 
 async def _front_page() -> Response:
-    text = "<!doctype html><meta charset=utf-8><title>simulated</title><p>Simulated AUTOMATIC1111 server. The API is under /docs."
+    text = "<!doctype html><meta charset=utf-8><title>simulated</title><p>Simulated server. The API is under /docs."
     return Response(text, media_type="text/html")
 
 

@@ -6,7 +6,8 @@ from typing import Any
 
 
 class ServerError(Exception):
-    """Becomes `{"error": kind, "detail": …, "body": "", "errors": message}`, the server's answer to nearly every failure."""
+    """Becomes `{"error": kind, "detail": …, "body": "", "errors": message}`, the server's answer to nearly
+    every failure."""
 
     def __init__(self, kind: str, message: str = "", *, status: int = 500, detail: str = "") -> None:
         super().__init__(message)

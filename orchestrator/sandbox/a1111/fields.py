@@ -1,4 +1,5 @@
-"""Request bodies read the way pydantic 1 reads them: `"64"`, 64.7 and "no" are accepted, "maybe" and null sometimes are not."""
+"""Request bodies read the way pydantic 1 reads them: `"64"`, 64.7 and "no" are accepted, "maybe" and null
+sometimes are not."""
 
 from __future__ import annotations
 
@@ -164,7 +165,8 @@ def _read(name: str, body: Any, where: list[str | int], problems: list[Problem])
 
 
 def read_body(name: str, body: Any) -> dict[str, Any]:
-    """All fields of the request called `name` in the API's schema, with its defaults; unknown keys are dropped silently.
+    """All fields of the request called `name` in the API's schema, with its defaults; unknown keys are dropped
+    silently.
 
     Raises:
         InvalidBody: the same list of problems the real server answers with status 422.

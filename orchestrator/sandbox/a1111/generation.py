@@ -45,7 +45,7 @@ def _generate(call: Call, kind: Kind) -> bytes:
     job = jobs.build(kind, fields)
     task = engine.tasks.queue(fields["force_task_id"], kind)
     with call.place:
-        engine.take_card()
+        engine.card.take()
         if kind == "img2img":
             mask = pictures.decode(fields["mask"]) if fields["mask"] else None
             images = tuple(pictures.decode(image) for image in fields["init_images"])

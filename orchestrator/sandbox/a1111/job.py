@@ -188,7 +188,8 @@ def final_size(job: Job) -> tuple[int, int]:
 
 
 def seeds(job: Job) -> tuple[list[int], list[int]]:
-    """Seeds and subseeds of all pictures: both rise by one, except that with a subseed strength the seed stands still."""
+    """Seeds and subseeds of all pictures: both rise by one, except that with a subseed strength the seed
+    stands still."""
     count = job.batch_size * job.n_iter
     first, sub = fixed(job.seed), fixed(job.subseed)
     strength = job.subseed_strength
@@ -213,3 +214,14 @@ def with_images(job: Job, images: tuple[Image.Image, ...], mask: Image.Image | N
         mask_inverted=bool(fields["inpainting_mask_invert"]),
         resize_mode=fields["resize_mode"] or 0,
     )
+
+
+def noise_seed(seed: int, subseed: int, strength: float) -> int:
+    """The painter's seed, 0 … 2**64-1. A strength between 0 and 1 is some third picture, not a blend of the two."""
+    if strength <= 0:
+        mixed = seed
+    elif strength >= 1:
+        mixed = subseed
+    else:
+        mixed = seed * 6364136223846793005 + subseed * 1442695040888963407 + round(strength * 1_000_000)
+    return mixed & (2**64 - 1)

@@ -10,7 +10,8 @@ from .failures import http_error
 
 
 def check(accounts: str | None, header: str | None) -> None:
-    """Let the request pass or raise the server's 401. `accounts`: `user:password[,user2:password2]`, None for no login."""
+    """Let the request pass or raise the server's 401. `accounts`: `user:password[,user2:password2]`, None for
+    no login."""
     if not accounts:
         return
     kind, _, coded = (header or "").partition(" ")

@@ -23,7 +23,8 @@ _READ_FILES_KEPT = 24
 
 
 def read_metadata(path: Path) -> dict[str, Any]:
-    """`__metadata__` of a .safetensors header with its nested JSON opened; empty for a file whose header cannot be read."""
+    """`__metadata__` of a .safetensors header with its nested JSON opened; empty for a file whose header
+    cannot be read."""
     try:
         with path.open("rb") as file:
             size = int.from_bytes(file.read(8), "little")
@@ -141,7 +142,8 @@ class LoraShelf:
             return {name: self._resolve(name) for name in wanted}
 
     def load(self, tags: Iterable[LoraTag]) -> list[tuple[Loaded, float, float]]:
-        """(LoRA, text-encoder weight, UNet weight) of every tag that means something; what cannot be found or read is left out silently.
+        """(LoRA, text-encoder weight, UNet weight) of every tag that means something; what cannot be found or
+        read is left out silently.
 
         A weight that is no number makes the whole list be ignored, as on the real server.
         """
@@ -183,7 +185,8 @@ class LoraShelf:
         return self._contents[key]
 
     def preferred_names(self, by_file_name: bool) -> dict[str, str]:
-        """Short hash -> the name the server itself writes for that LoRA: its alias, or the stem if the alias clashes."""
+        """Short hash -> the name the server itself writes for that LoRA: its alias, or the stem if the alias
+        clashes."""
         with self._lock:
             return {
                 file.short_hash: file.stem if by_file_name or file.alias.lower() in self._clashing else file.alias

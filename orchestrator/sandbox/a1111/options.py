@@ -13,7 +13,8 @@ from .failures import ServerError
 
 
 class Options:
-    """Values set by somebody live in `_set`; everything else is its default. Saved as config.json in the server's home."""
+    """Values set by somebody live in `_set`; everything else is its default. Saved as config.json in the
+    server's home."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -28,7 +29,8 @@ class Options:
         return self._set[key] if key in self._set else table("options")[key]["default"]
 
     def put(self, key: str, value: Any) -> Any:
-        """Set one value; returns the one before. Raises the server's KeyError for an unknown key, and checks nothing else."""
+        """Set one value; returns the one before. Raises the server's KeyError for an unknown key, and checks
+        nothing else."""
         if key not in table("options"):
             raise ServerError("KeyError", repr(key))
         with self._lock:

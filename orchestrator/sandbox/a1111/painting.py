@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Any, Literal
 
 from PIL import Image
 
@@ -33,17 +33,18 @@ class Order:
 
 def paint(order: Order, world: World) -> Image.Image:
     """The picture, the same for the same order."""
-    from orchestrator.sandbox import imagine
+    from ..imagine import Request
+    from ..imagine import paint as draw
 
-    request = imagine.Request(**{key: getattr(order, key) for key in order.__dataclass_fields__})
-    return cast("Image.Image", imagine.paint(request, world)).convert("RGB")
+    request = Request(**{one.name: getattr(order, one.name) for one in fields(order)})
+    return draw(request, world).convert("RGB")
 
 
 def tags(image: Image.Image, seed: int) -> dict[str, float]:
     """Danbooru-like tag -> probability, from what the picture shows."""
-    from orchestrator.sandbox import look
+    from ..look import tags as seen
 
-    return dict(look.tags(image.convert("RGB"), seed))
+    return seen(image.convert("RGB"), seed)
 
 
 def learned(path: Path) -> Any:
@@ -53,8 +54,8 @@ def learned(path: Path) -> Any:
     """
     from safetensors.numpy import load
 
-    from orchestrator.sandbox import learned as store
+    from ..learned import foreign, from_tensors
 
     content = path.read_bytes()
-    found = store.from_tensors(load(content))
-    return found if found is not None else store.foreign(hashlib.sha256(content).hexdigest())
+    found = from_tensors(load(content))
+    return found if found is not None else foreign(hashlib.sha256(content).hexdigest())

@@ -105,7 +105,8 @@ def half_denoised(image: Image.Image, share: float, seed: int) -> Image.Image:
 
 
 def one_level_off(image: Image.Image, *key: int) -> Image.Image:
-    """The same picture with some pixels one level brighter: batches, and img2img after another job, are not byte-identical."""
+    """The same picture with some pixels one level brighter: batches, and img2img after another job, are not
+    byte-identical."""
     import numpy as np
 
     pixels = np.asarray(image).copy()

@@ -11,7 +11,7 @@ from typing import Any
 
 from PIL import Image
 
-from . import infotext, pictures, plot_axes, plot_sheet
+from . import generate, infotext, pictures, plot_axes, plot_sheet
 from . import job as jobs
 from .engine import Engine
 from .failures import ServerError
@@ -47,7 +47,8 @@ class _Line:
 
 
 def run(engine: Engine, job: Job, script_args: Sequence[Any]) -> Processed:
-    """Paint all cells and the sheet. Raises ServerError for bad axis values; an error inside a cell makes a black cell."""
+    """Paint all cells and the sheet. Raises ServerError for bad axis values; an error inside a cell makes a
+    black cell."""
     missing = [f"'{name}'" for name in _ARGUMENTS[len(script_args) :]]
     if missing:
         listed = " and ".join(filter(None, [", ".join(missing[:-1]), missing[-1]]))
@@ -97,7 +98,7 @@ def _check_size(engine: Engine, job: Job, count: int) -> None:
 def _nothing(engine: Engine, job: Job) -> Processed:
     return Processed(
         images=[],
-        about=engine.about(job),
+        about=generate.about(engine, job),
         all_prompts=[job.prompt],
         all_negative_prompts=[job.negative_prompt],
         all_seeds=[-1],

@@ -101,7 +101,8 @@ _AXES = {
 
 
 def axis(kind: Kind, number: Any) -> Axis:
-    """The axis of a type number. Raises the server's TypeError or IndexError, NotImplementedError for an axis nobody simulated."""
+    """The axis of a type number. Raises the server's TypeError or IndexError, NotImplementedError for an axis
+    nobody simulated."""
     labels: list[str] = table("plot-axes")[kind]
     if isinstance(number, bool) or not isinstance(number, int):
         raise ServerError("TypeError", f"list indices must be integers or slices, not {type(number).__name__}")
@@ -172,7 +173,8 @@ def _spread(start: float, end: float, count: int) -> list[float]:
 
 
 def values(chosen: Axis, text: Any, menu: Any, csv_mode: bool) -> list[Any]:
-    """The values of one axis; empty when they were put into the wrong argument. Raises ServerError for unreadable ones."""
+    """The values of one axis; empty when they were put into the wrong argument. Raises ServerError for
+    unreadable ones."""
     if chosen.label == "Nothing":
         return [0]
     raw = list(menu or []) if chosen.menu and not csv_mode else split(text if isinstance(text, str) else "")

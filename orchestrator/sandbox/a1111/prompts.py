@@ -31,7 +31,8 @@ class LoraTag:
         return self._positional[0]
 
     def weights(self) -> tuple[float, float]:
-        """Text-encoder and UNet weight; one given weight counts for both, none means 1.0. Raises ValueError for no number."""
+        """Text-encoder and UNet weight; one given weight counts for both, none means 1.0. Raises ValueError
+        for no number."""
         given = self._positional
         text = float(self._named.get("te", float(given[1]) if len(given) > 1 else 1.0))
         unet = float(self._named.get("unet", float(given[2]) if len(given) > 2 else text))

@@ -21,8 +21,8 @@ def scheduler_label(name: str | None) -> str:
 def choose(name: str, scheduler: str | None) -> tuple[str, str | None]:
     """(sampler, scheduler) for what a client sent.
 
-    `DPM++ 2M Karras` splits into its two halves unless a scheduler was sent too; a name that is not on the list is silently
-    `DPM++ 2M`, aliases and other spellings of case included.
+    `DPM++ 2M Karras` splits into its two halves unless a scheduler was sent too; a name that is not on the
+    list is silently `DPM++ 2M`, aliases and other spellings of case included.
     """
     found = None
     for entry in table("schedulers"):

@@ -10,14 +10,16 @@ from typing import Literal
 class Settings:
     """How fast the simulated graphics card is, and which of the real server's switches are on.
 
-    The queue is held for one picture as long as max(configured time, time the painter itself needs), so the server's limit is
-    `1 / (gpu_seconds_per_picture + gpu_seconds_per_step * steps)` pictures per second, batches costing their number of pictures.
+    The queue is held for one picture as long as max(configured time, time the painter itself needs), so the server's
+    limit is `1 / (gpu_seconds_per_picture + gpu_seconds_per_step * steps)` pictures per second; a batch costs its
+    number of pictures.
     """
 
     gpu_seconds_per_step: float = 0.0
     gpu_seconds_per_picture: float = 0.0
     lora_switch_seconds: float = 0.0
-    """Extra time when other LoRA files are asked for than in the request before (the real server: about 0.13 s on a small model)."""
+    """Extra time when other LoRA files are asked for than in the request before (the real server: about 0.13 s
+    on a small model)."""
     lora_weight_seconds: float = 0.0
     """Extra time when the files stay and only a weight changes (the real server: about 0.07 s)."""
     checkpoint_load_seconds: float = 0.0

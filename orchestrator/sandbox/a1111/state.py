@@ -65,7 +65,8 @@ class State:
             self._wake.clear()
 
     def sample(self, steps: int, seconds: float, since: float, picture: Image.Image) -> float:
-        """Hold the card until `since + seconds` (monotonic clock); the share of it that passed before an interrupt, 1.0 without one."""
+        """Hold the card until `since + seconds` (monotonic clock); the share of it that passed before an
+        interrupt, 1.0 without one."""
         self.sampling_steps = steps
         self._sampling_seconds, self._picture, self._sampling_since = seconds, picture, since
         while (left := since + seconds - time.monotonic()) > 0:

@@ -10,7 +10,8 @@ _REMEMBERED = 16
 
 
 class Tasks:
-    """A request that fails never becomes completed, and one that fails before it starts stays pending for ever: so does the real one."""
+    """A request that fails never becomes completed, and one that fails before it starts stays pending for
+    ever: so does the real one."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()

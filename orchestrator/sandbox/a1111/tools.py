@@ -22,7 +22,8 @@ _ESCAPED = re.compile(r"([\\()])")
 
 
 def png_info(call: Call) -> dict[str, Any]:
-    """POST /sdapi/v1/png-info: LoRA names in parameters.Prompt are rewritten to the preferred alias; `info` is untouched."""
+    """POST /sdapi/v1/png-info: LoRA names in parameters.Prompt are rewritten to the preferred alias; `info` is
+    untouched."""
     image = pictures.decode(call.fields["image"])
     text, items = pictures.stored_text(image)
     if not text:
@@ -46,7 +47,8 @@ def _seen(image: Image.Image, model: str) -> dict[str, float]:
 
 
 def interrogate(call: Call) -> dict[str, str]:
-    """POST /sdapi/v1/interrogate: `clip` fails as it does without its weights (200, "<error>"), `deepdanbooru` works."""
+    """POST /sdapi/v1/interrogate: `clip` fails as it does without its weights (200, "<error>"), `deepdanbooru`
+    works."""
     model = call.fields["model"]
     if not call.fields["image"]:
         raise http_error(404, "Image not found")
@@ -81,7 +83,8 @@ def tagger_models(call: Call) -> dict[str, list[str]]:
 
 
 def tagger(call: Call) -> dict[str, Any]:
-    """POST /tagger/v1/interrogate: flat `{tag: p}` with the ratings mixed in, or nested by group, as the two forks answer."""
+    """POST /tagger/v1/interrogate: flat `{tag: p}` with the ratings mixed in, or nested by group, as the two
+    forks answer."""
     fields, shape = call.fields, call.engine.settings.tagger
     if not fields["image"]:
         raise http_error(404, "Image not found")
@@ -147,7 +150,8 @@ def _html(said: str) -> str:
 
 
 def extra_single(call: Call) -> dict[str, Any]:
-    """POST /sdapi/v1/extra-single-image: every upscaler is a plain resize, as the real ones are without their weights."""
+    """POST /sdapi/v1/extra-single-image: every upscaler is a plain resize, as the real ones are without their
+    weights."""
     pictures.decode(call.fields["image"])
     with call.place:
         image, said = _rework(call, call.fields["image"])
