@@ -1,0 +1,56 @@
+"""`orchestrator run`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from orchestrator.cli.options import find_kohya, kohya_options, lora_folder_option, open_client, open_workspace, server_option, workspace_option
+
+
+@click.command("run")
+@workspace_option
+@server_option
+@kohya_options
+@lora_folder_option
+@click.option("--anyway", is_flag=True, help="Train although the dataset check has findings.")
+def command(folder: Path, url: str | None, kohya: str | None, kohya_python: str | None, lora_folder: str | None, anyway: bool) -> None:
+    """Do everything in the profile that is not done yet: pictures, check, dataset, training, grids, rounds, verdict, report.
+
+    Stops before the training when the check finds what would be locked in; --anyway goes on.
+    """
+    from orchestrator import pipeline
+    from orchestrator.cli.console import answer, note, progress
+    from orchestrator.cli.dataset import show_check
+    from orchestrator.cli.evaluate import show_verdict
+    from orchestrator.cli.train import show_events
+    from orchestrator.errors import DatasetError
+    from orchestrator.settings import load_settings
+
+    workspace, profile = open_workspace(folder)
+    settings = load_settings(a1111_url=url, kohya_folder=kohya, kohya_python=kohya_python, lora_folder=lora_folder)
+    # Everything that may be missing is looked for before the first picture, not after a night.
+    install = find_kohya(settings)
+    with open_client(settings) as client, progress() as bar:
+        renderer = pipeline.open_renderer(profile, workspace, client)
+        checkpoint = pipeline.base_checkpoint(profile, renderer)
+        for made in pipeline.make_pictures(profile, workspace, renderer, on_progress=bar):
+            for sentence in (*made.notes, *made.failed):
+                note(f"{made.name}: {sentence}")
+        checked = pipeline.check_dataset(profile, workspace, on_progress=bar)
+        show_check(checked.result)
+        if any(finding.level == "locked in" for finding in checked.result.findings) and not anyway:
+            raise DatasetError(
+                "The training was not started: the findings above would be locked into the LoRA.",
+                fix="Mend the dataset and run the same command again, or add --anyway.",
+            )
+        pipeline.build_dataset(profile, workspace, checked.pictures)
+        with pipeline.card_for_training(client):
+            pipeline.train_version(profile, workspace, install, checkpoint, on_event=show_events(bar))
+        deployed = pipeline.deploy_run(workspace, profile.run_name, client, settings.lora_folder)
+        pipeline.draw_grids(profile, workspace, renderer, deployed, on_progress=bar)
+        if profile.evaluation.rounds:
+            pipeline.scout_seeds(profile, workspace, renderer, on_progress=bar)
+            show_verdict(pipeline.evaluate_version(profile, workspace, renderer, deployed, on_progress=bar))
+        answer(f"Report: {pipeline.write_report(profile, workspace)}")

@@ -1,0 +1,120 @@
+"""The evaluation's records → the report's verdict, deciding pictures and scouting."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from orchestrator.evaluation.observations import CellId, Observation
+from orchestrator.evaluation.scout import ScoutResult
+from orchestrator.evaluation.statistics import Interval
+from orchestrator.evaluation.verdict import CellResult, Verdict
+from orchestrator.render.cache import PictureCache
+from orchestrator.report import content
+
+
+def observed(observation: Observation, cache: PictureCache) -> content.Observed:
+    """One observation with the provenance of its picture."""
+    cell = observation.cell
+    recipe = cache.proof(observation.key).get("recipe") or {}
+    name = "no LoRA" if cell.is_baseline else f"epoch {cell.epoch}, weight {cell.weight:g}"
+    return content.Observed(
+        epoch=cell.epoch,
+        weight=None if cell.is_baseline else cell.weight,
+        round=observation.round,
+        seed=observation.seed,
+        picture=content.ReportPicture(
+            Path(observation.path) if observation.path else None,
+            f"{name}, {observation.round}, seed {observation.seed}",
+            {**recipe, "cache_key": observation.key},
+            observation.error,
+        ),
+        identity=observation.identity,
+        obedience=observation.obedience,
+        roll_deg=observation.roll_deg,
+        face_found=observation.face_found,
+    )
+
+
+def section(verdict: Verdict, stems: Mapping[int, str]) -> content.VerdictSection:
+    """The verdict as the report shows it. `stems`: epoch → the name to paste."""
+    headline, *more = verdict.sentences or ("Not measured.",)
+    best = verdict.recommended
+    use = f"<lora:{stems[best.epoch]}:{best.weight:g}>" if best and best.epoch is not None and best.epoch in stems else ""
+    results = [*verdict.cells, *([verdict.baseline] if verdict.baseline else [])]
+    shares = " + ".join(f"{share:.2g} × {name}" for name, share in (verdict.shares or {}).items())
+    return content.VerdictSection(
+        headline=headline,
+        sentences=tuple(more),
+        cells=tuple(_score(result, verdict) for result in results),
+        trade_offs=verdict.trade_offs,
+        utility_words=f"utility = {shares}" if shares else "",
+        confidence=verdict.confidence,
+        use_this=use,
+    )
+
+
+def _score(result: CellResult, verdict: Verdict) -> content.CellScore:
+    return content.CellScore(
+        epoch=result.cell.epoch,
+        weight=None if result.cell.is_baseline else result.cell.weight,
+        utility=_interval(result.utility),
+        identity=_interval(result.identity),
+        obedience=_interval(result.obedience),
+        roll_mean=result.tilt.mean_roll if result.tilt else None,
+        roll_sd=result.tilt.spread if result.tilt else None,
+        face_rate=result.faces.count / result.faces.of if result.faces and result.faces.of else None,
+        pictures=result.drawn.count if result.drawn else 0,
+        may_be_best=result.may_be_best,
+        leader=result.cell == verdict.recommended,
+        gated=result.out,
+    )
+
+
+def _interval(interval: Interval | None) -> content.Interval | None:
+    if interval is None:
+        return None
+    low = interval.mean if interval.low is None else interval.low
+    high = interval.mean if interval.high is None else interval.high
+    return content.Interval(interval.mean, low, high)
+
+
+def deciding(verdict: Verdict, found: Sequence[content.Observed], training: Path | None) -> tuple[content.DecidingPicture, ...]:
+    """The recommended cell, another that may be best, and the baseline, all at the same round and seed; and a training picture."""
+    place = _typical_place(verdict.recommended, found)
+    other = next((cell for cell in verdict.may_be_best if cell != verdict.recommended), None)
+    shown = []
+    for role, cell in (("winner", verdict.recommended), ("also possible", other), ("no LoRA", CellId(None, 0.0))):
+        picture = next((f for f in found if cell and _is(f, cell) and (f.round, f.seed) == place), None)
+        if picture and cell:
+            caption = f"{cell.label[0].upper()}{cell.label[1:]}: {picture.round}, seed {picture.seed}"
+            shown.append(content.DecidingPicture(role, picture.picture, caption))
+    if training:
+        shown.append(content.DecidingPicture("training picture", content.ReportPicture(training, "training picture"), "What it learned from"))
+    return tuple(shown)
+
+
+def _typical_place(cell: CellId | None, found: Sequence[content.Observed]) -> tuple[str, int] | None:
+    """Round and seed of the cell's middle picture by identity + obedience: neither its luckiest nor its worst."""
+    ours = [each for each in found if cell and _is(each, cell) and not each.picture.error]
+    ranked = sorted(ours, key=lambda each: (each.identity or 0.0) + (each.obedience or 0.0))
+    return (ranked[len(ranked) // 2].round, ranked[len(ranked) // 2].seed) if ranked else None
+
+
+def _is(each: content.Observed, cell: CellId) -> bool:
+    return each.epoch == cell.epoch and (cell.is_baseline or each.weight == cell.weight)
+
+
+def scouting(result: ScoutResult | None, rounds: Sequence[str]) -> content.ScoutSection | None:
+    """The scouted seeds as the report shows them."""
+    if result is None:
+        return None
+    seeds = tuple(
+        content.ScoutedSeed(
+            seed=each.seed,
+            kept=each.kept,
+            obedience=tuple(1.0 if name in each.obeyed else 0.0 if name in each.failed else None for name in rounds),
+        )
+        for each in result.candidates
+    )
+    return content.ScoutSection(" ".join(result.sentences), tuple(rounds), seeds)
