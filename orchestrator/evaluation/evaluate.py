@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from orchestrator.evaluation.identity import find_centre
+from orchestrator.evaluation.identity import Anchors, find_centre
 from orchestrator.evaluation.judge import Tagged, TagServer, score, tag_pictures
 from orchestrator.evaluation.records import write_observations, write_scout, write_verdict
 from orchestrator.evaluation.rounds import Observed, Place, Shown, observe, plan_rounds
@@ -15,7 +15,7 @@ from orchestrator.evaluation.verdict import Verdict, judge
 from orchestrator.grid.cells import DeployedLora, MakeRecipe
 from orchestrator.profile.model import Profile, Round
 from orchestrator.render.engine import OnPicture, Picture
-from orchestrator.vision.model import Measurement
+from orchestrator.vision.model import NOT_MEASURED, Measurement
 from orchestrator.workspace import Workspace
 
 #: Pictures → measurements, in their order; `orchestrator.vision.measure` with its cache filled in.
@@ -46,7 +46,7 @@ def workspace_eyes(workspace: Workspace, server: TagServer, *, model: str = "") 
     def measure(pictures: Sequence[Path]) -> Sequence[Measurement]:
         from orchestrator.vision import measure as measure_faces
 
-        return measure_faces(list(pictures), workspace.cache / "measurements")
+        return measure_faces(list(pictures), workspace.cache)
 
     root = workspace.cache.parent
     return Eyes(measure, server, workspace.cache / "tags", root / "journals", model)
@@ -144,18 +144,23 @@ def look(
         for picture in pictures
     ]
     wanted = eyes.measure(list(references))
+    observed = observe(places, shown, rounds, _dataset(wanted), tagged.known, tagged.seen_from)
+    said = [*observed.not_measured, *_reasons(tagged, measured.values())]
+    return Observed(observed.observations, observed.anchors, tuple(dict.fromkeys(said)))
+
+
+def _dataset(wanted: Sequence[Measurement]) -> Anchors:
+    """The centre of the dataset's faces, of one embedding only."""
     name = next((seen.embedding_name for seen in wanted if seen.identity is not None), "")
-    embeddings = [seen.identity for seen in wanted if seen.identity is not None and seen.embedding_name == name]
-    observed = observe(places, shown, rounds, find_centre(embeddings, name), tagged.known, tagged.seen_from)
-    return Observed(
-        observed.observations, observed.anchors, (*observed.not_measured, *_reasons(tagged, measured.values()))
+    return find_centre(
+        [seen.identity for seen in wanted if seen.identity is not None and seen.embedding_name == name], name
     )
 
 
 def _reasons(tagged: Tagged, measured: Iterable[Measurement]) -> list[str]:
     """Why tags or faces were not measured at all, in the words of who could not."""
-    said = [] if tagged.tagger else [f"No tags: {tagged.not_measured}."]
-    blind = next((seen.missing for seen in measured if not seen.looked and seen.missing), "")
+    said = [] if tagged.tagger else [f"No tags: {tagged.not_measured.rstrip('.')}."]
+    blind = next((seen.missing for seen in measured if seen.missing.startswith(NOT_MEASURED)), "")
     if blind:
-        said.append(f"Faces {blind}.")
+        said.append(f"Faces {blind.rstrip('.')}.")
     return said

@@ -214,8 +214,11 @@ def _rank(
 ) -> Verdict:
     table = [row for result in ranked if (row := _utility(result.cell, scores, shares)) is not None]
     best = may_be_best(table, plan.confidence)
-    members = [ranked[i].cell for i in best.members]
-    tied = [ranked[i].cell for i in best.members if best.means[i] >= best.means[best.leader] - plan.practical_tie]
+    # Cells nearer than the practical tie are as good for all we care, however surely their order is known.
+    tied = [
+        r.cell for r, m in zip(ranked, best.means, strict=True) if m >= best.means[best.leader] - plan.practical_tie
+    ]
+    members = [r.cell for i, r in enumerate(ranked) if i in best.members or r.cell in tied]
     recommended = min(tied, key=lambda cell: (cell.weight, cell.epoch or 0))
     front = _front(ranked, scores)
     seeds, count = len(scores.seeds), len(ranked)

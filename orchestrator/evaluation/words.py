@@ -34,9 +34,8 @@ def missing_metrics(plan: VerdictPlan, scores: Scores) -> list[str]:
         if metric not in scores.measured:
             said.append(f"The ranking is without {metric}: it was not measured.")
         elif missing := [name for name in scores.rounds if name not in scores.measured[metric]]:
-            said.append(
-                f"The ranking takes {metric} from {', '.join(scores.measured[metric])} only, not from {', '.join(missing)}."
-            )
+            there = ", ".join(scores.measured[metric])
+            said.append(f"The ranking takes {metric} from {there} only, not from {', '.join(missing)}.")
     return said
 
 
@@ -83,7 +82,7 @@ def _none_passes(verdict: Verdict) -> tuple[str, ...]:
     listed = ", ".join(f"{count} × {kind}" for kind, count in kinds.most_common())
     most = kinds.most_common(1)[0][0]
     fix = {
-        "another face": "Train longer, raise the evaluation's weights, or check that the trigger word is in the prompts.",
+        "another face": "Train longer, raise the weights, or check that the trigger word is in the prompts.",
         "faces lost": "Use earlier epochs or lower weights, or rounds whose prompts show the face.",
     }.get(most, "Run the same command again: it draws and measures what is missing.")
     return (f"No cell is recommended: none of {len(verdict.cells)} passes the gates ({listed}).", fix)
