@@ -43,7 +43,7 @@ def response(body: bytes, status: int = 200, *, zipped: bool = False, media_type
 
 class Doorway:
     """Outermost layer: loopback names only (no web page may reach the server under a name of its own),
-    X-Process-Time."""
+    X-Process-Time, and X-Simulated, which the real server has not: whatever is made from an answer can say what it is."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -58,7 +58,8 @@ class Doorway:
         async def timed(message: Message) -> None:
             if message["type"] == "http.response.start":
                 spent = f"{time.monotonic() - began:.4f}".encode()
-                message = {**message, "headers": [*message.get("headers", []), (b"x-process-time", spent)]}
+                added = [(b"x-process-time", spent), (b"x-simulated", b"orchestrator sandbox")]
+                message = {**message, "headers": [*message.get("headers", []), *added]}
             await send(message)
 
         if _host_name(scope) not in _LOOPBACK:
