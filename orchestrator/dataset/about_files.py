@@ -12,7 +12,7 @@ from itertools import combinations
 from orchestrator.dataset.model import Finding
 from orchestrator.dataset.view import GroupView, Measured, named, names
 from orchestrator.profile.model import Limits
-from orchestrator.vision.distance import hash_distance
+from orchestrator.vision.distance import near_copy
 from orchestrator.vision.model import Measurement
 
 #: Fewer pictures than this in all, and the LoRA cannot tell the subject from what happens to be around it.
@@ -206,20 +206,16 @@ def _clusters(ones: Sequence[Measured], bits: int) -> list[tuple[list[Measured],
     The pictures, the largest distance of a pair that joined them, whether one is a mirror image.
     """
     cluster_of = {index: {index} for index in range(len(ones))}
-    joined: list[tuple[int, int, int, bool]] = []
+    joined: list[tuple[int, int, bool]] = []
     for first, second in combinations(range(len(ones)), 2):
-        distance, mirrored = hash_distance(_hashes(ones[first]), _hashes(ones[second]))
-        if distance <= bits:
-            joined.append((first, second, distance, mirrored))
+        near = near_copy(ones[first].measurement, ones[second].measurement, bits)
+        if near is not None:
+            joined.append((first, *near))
             both = cluster_of[first] | cluster_of[second]
             for index in both:
                 cluster_of[index] = both
     found = []
     for members in {id(cluster): cluster for cluster in cluster_of.values() if len(cluster) > 1}.values():
-        pairs = [(distance, mirrored) for first, _, distance, mirrored in joined if first in members]
+        pairs = [(distance, mirrored) for first, distance, mirrored in joined if first in members]
         found.append(([ones[index] for index in sorted(members)], max(d for d, _ in pairs), any(m for _, m in pairs)))
     return found
-
-
-def _hashes(one: Measured) -> tuple[int, int]:
-    return one.measurement.dhash, one.measurement.dhash_mirror

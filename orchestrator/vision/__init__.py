@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from orchestrator.vision.distance import hash_distance, identity_distance, similarity
+from orchestrator.vision.distance import identity_distance, near_copy, similarity
 from orchestrator.vision.model import Face, Framing, Measurement, VisionStatus
 
 if TYPE_CHECKING:
@@ -19,9 +19,9 @@ __all__ = [
     "Framing",
     "Measurement",
     "VisionStatus",
-    "hash_distance",
     "identity_distance",
     "measure",
+    "near_copy",
     "similarity",
     "status",
 ]

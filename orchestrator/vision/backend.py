@@ -7,12 +7,10 @@ never by chance.
 
 from __future__ import annotations
 
-import contextlib
 import importlib
 import importlib.util
 import sys
 import types
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal
 
@@ -61,7 +59,7 @@ def open_mesh(kind: Kind) -> MeshFinder:
 
 
 def _face_mesh() -> MeshFinder:
-    module = _import_alone("mediapipe.python.solutions.face_mesh", ("mediapipe", "mediapipe.python.solutions"))
+    (module,) = _import_alone(("mediapipe", "mediapipe.python.solutions"), "mediapipe.python.solutions.face_mesh")
     mesh = module.FaceMesh(static_image_mode=True, refine_landmarks=True, max_num_faces=1, min_detection_confidence=0.5)
 
     def find(image: Image.Image) -> Points | None:
@@ -72,10 +70,12 @@ def _face_mesh() -> MeshFinder:
 
 
 def _face_landmarker(model: Path) -> MeshFinder:
-    stages = ("mediapipe", "mediapipe.tasks", "mediapipe.tasks.python", "mediapipe.tasks.python.vision")
-    task = _import_alone("mediapipe.tasks.python.vision.face_landmarker", stages)
-    images = _import_alone("mediapipe.tasks.python.vision.core.image", stages)
-    base = _import_alone("mediapipe.tasks.python.core.base_options", stages)
+    task, images, base = _import_alone(
+        ("mediapipe", "mediapipe.tasks", "mediapipe.tasks.python", "mediapipe.tasks.python.vision"),
+        "mediapipe.tasks.python.vision.face_landmarker",
+        "mediapipe.tasks.python.vision.core.image",
+        "mediapipe.tasks.python.core.base_options",
+    )
     # By content: the native code cannot open a path outside the code page on Windows.
     options = task.FaceLandmarkerOptions(
         base_options=base.BaseOptions(model_asset_buffer=model.read_bytes()), num_faces=1
@@ -95,37 +95,26 @@ def _in_pixels(landmarks: Any, image: Image.Image) -> Points:
     return points * [image.width, image.height, image.width]
 
 
-def _import_alone(name: str, stages: tuple[str, ...]) -> Any:
-    """Import one module of mediapipe without running the `__init__` of the packages above it.
+def _import_alone(hollow: tuple[str, ...], *names: str) -> list[Any]:
+    """Import modules of mediapipe without running the `__init__` of the packages named as hollow.
 
-    Those import everything mediapipe has, with matplotlib and OpenCV: 1.4 s and 65 MB per worker against 0.1 s and 20
-    MB. Where that does not work with the version installed, the module is imported the ordinary way.
+    Those import everything mediapipe has, with matplotlib and OpenCV: 1.4 s and 65 MB per worker against 0.1 s and
+    20 MB. The packages then stay empty shells that only know their folder, which is why faces are measured in
+    processes of their own. Where it does not work with the version installed, the ordinary way is gone.
     """
-    if name in sys.modules:
-        return sys.modules[name]
-    try:
-        with _hollow(stages):
-            return importlib.import_module(name)
-    except (ImportError, AttributeError):
-        return importlib.import_module(name)
-
-
-@contextlib.contextmanager
-def _hollow(stages: tuple[str, ...]) -> Iterator[None]:
-    """Within it, the packages named are empty shells that only know their folder."""
     root = _package_folder("mediapipe")
-    placed: list[str] = []
+    if root is None or "mediapipe" in sys.modules:
+        return [importlib.import_module(name) for name in names]
+    for package in hollow:
+        shell = types.ModuleType(package)
+        shell.__path__ = [str(Path(str(root), *package.split(".")[1:]))]
+        sys.modules[package] = shell
     try:
-        for stage in stages if root is not None and "mediapipe" not in sys.modules else ():
-            shell = types.ModuleType(stage)
-            shell.__path__ = [str(Path(str(root), *stage.split(".")[1:]))]
-            sys.modules[stage] = shell
-            placed.append(stage)
-        yield
-    finally:
-        # Whoever imports mediapipe later must get the real package.
-        for stage in placed:
-            sys.modules.pop(stage, None)
+        return [importlib.import_module(name) for name in names]
+    except (ImportError, AttributeError):
+        for name in [name for name in sys.modules if name.partition(".")[0] == "mediapipe"]:
+            del sys.modules[name]
+        return [importlib.import_module(name) for name in names]
 
 
 def _package_folder(name: str) -> Path | None:

@@ -10,8 +10,8 @@ Framing = Literal["close-up", "upper body", "full body"]
 #: Face height (forehead to chin of the mesh, without hair) as a share of the picture's height. A person standing whole
 #: in the picture gives about 0.09, head to waist about 0.25, a face that fills the picture 0.4 and more; the limits lie
 #: between those.
-CLOSE_UP_FROM = 0.33
-UPPER_BODY_FROM = 0.13
+CLOSE_UP_FROM = 0.32
+UPPER_BODY_FROM = 0.16
 
 #: Values of `Measurement.missing`; the other two begin with `not measured:` and `unreadable:`.
 NO_FACE = "no face found"
@@ -57,6 +57,8 @@ class Measurement:
     sharpness: float
     dhash: int
     dhash_mirror: int
+    #: The picture as 16×16 RGB pixels, 768 bytes in hex: what a hash of 64 bits cannot tell apart.
+    colours: str = ""
     face: Face | None = None
     identity: tuple[float, ...] | None = None
     missing: str = ""

@@ -80,6 +80,7 @@ def measure_picture(path: Path, instruments: Instruments) -> Measurement:
         sharpness=pixels.sharpness(image),
         dhash=straight,
         dhash_mirror=mirrored,
+        colours=pixels.colours(image),
         face=face,
         identity=identity,
         missing=missing,

@@ -8,6 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
+from orchestrator.vision import distance
+
 #: Variances below this are those of an even surface; keeps the logarithm finite.
 _LOWEST_VARIANCE = 1e-3
 
@@ -26,6 +28,12 @@ def difference_hash(image: Image.Image) -> int:
 def both_hashes(image: Image.Image) -> tuple[int, int]:
     """The hashes of the picture and of its mirror image."""
     return difference_hash(image), difference_hash(ImageOps.mirror(image))
+
+
+def colours(image: Image.Image) -> str:
+    """The picture reduced to 16×16 RGB pixels, as hex; see `distance.colour_difference`."""
+    side = distance.COLOURS_SIDE
+    return image.convert("RGB").resize((side, side), Image.Resampling.BOX).tobytes().hex()
 
 
 def sharpness(image: Image.Image, side: int = 512) -> float:

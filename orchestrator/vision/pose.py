@@ -58,6 +58,13 @@ def pose_of(points: Points) -> Pose:
     return Pose(roll, yaw, pitch)
 
 
+def plausible(points: Points) -> bool:
+    """Whether an upright mesh can be a face: forehead above eyes above chin, and the cheeks on their own sides."""
+    eyes = points[[*_LEFT_EYE, *_RIGHT_EYE], 1].mean()
+    in_order = points[_FOREHEAD, 1] < eyes < points[_CHIN, 1]
+    return bool(in_order and points[_LEFT_CHEEK, 0] < points[_RIGHT_CHEEK, 0])
+
+
 def extent(points: Points) -> tuple[float, float, float, float]:
     """x, y, width, height of the smallest upright box around the face's surface."""
     low, high = points[:SURFACE, :2].min(axis=0), points[:SURFACE, :2].max(axis=0)

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image
 
-from orchestrator.vision.pose import Points, extent, roll_of
+from orchestrator.vision.pose import Points, extent, plausible, roll_of
 
 #: The mesh of the best face in an RGB picture, in its pixels, or None.
 MeshFinder = Callable[[Image.Image], "Points | None"]
@@ -122,7 +122,7 @@ def _confirm(image: Image.Image, mesh: Points, find_mesh: MeshFinder) -> FoundFa
             return None
         crop = upright_crop(image, centre, side, roll)
         again = find_mesh(crop)
-        if again is None:
+        if again is None or not plausible(again):
             return None
         residual = roll_of(again)
         if abs(residual) <= _LOOK_AGAIN_DEG or (look and abs(residual) <= _DISAGREE_DEG):
