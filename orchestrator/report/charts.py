@@ -43,7 +43,7 @@ def trade_off(verdict: VerdictSection) -> Markup:
             _ends(cell.obedience) if cell.may_be_best else None,
             _ends(cell.identity) if cell.may_be_best else None,
             cell.may_be_best,
-            named=cell.may_be_best or cell.is_baseline,
+            "no LoRA" if cell.is_baseline else f"{cell.epoch} · {cell.weight:g}" if cell.may_be_best else "",
         )
         for cell in verdict.cells
         if cell.obedience and cell.identity

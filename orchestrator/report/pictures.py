@@ -70,7 +70,7 @@ def copy_pictures(paths: Iterable[Path], report: Path, side: int) -> dict[Path, 
         return dict(zip(wanted, pool.map(lambda path: _copy(path, report, side), wanted), strict=True))
 
 
-def copy_sheet(path: Path, report: Path, *, side: int = 4096, thumb: int = 360) -> Copy:
+def copy_sheet(path: Path, report: Path, *, side: int = 4096, thumb: int = 720) -> Copy:
     """A JPEG of a grid's sheet and a small one of it. The sheet itself stays in the grid's folder."""
     return _encode(path, report, side, thumb, "JPEG")
 

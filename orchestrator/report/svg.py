@@ -31,8 +31,8 @@ class Point:
     x_range: tuple[float, float] | None = None
     y_range: tuple[float, float] | None = None
     mark: bool = False
-    #: Written beside it; the others tell their label when pointed at.
-    named: bool = False
+    #: Written beside it; empty = it tells its label when pointed at.
+    name: str = ""
 
 
 @dataclass(frozen=True)
@@ -129,7 +129,6 @@ def scatter(
     if len(front) > 1:
         line = " ".join(f"{_n(x(a))},{_n(y(b))}" for a, b in front)
         parts.append(f'<polyline class="front" points="{line}"/>')
-    taken: list[tuple[float, float, float, float]] = []
     for point in sorted(points, key=lambda p: p.mark):
         px, py = x(point.x), y(point.y)
         tip = escape(f"{point.label}: {number(point.x)}, {number(point.y)}")
@@ -138,11 +137,11 @@ def scatter(
             parts.append(_line("cross", x(point.x_range[0]), py, x(point.x_range[1]), py))
         if point.y_range:
             parts.append(_line("cross", px, y(point.y_range[0]), px, y(point.y_range[1])))
-        parts.append(_mark(px, py, point.mark))
-        parts.append("</g>")
-    for point in points:
-        if point.named:
-            parts.append(_name(point.label, x(point.x), y(point.y), width - right, taken))
+        parts += [_mark(px, py, point.mark), "</g>"]
+    # names keep clear of all marks and of each other
+    taken = [(x(p.x) - 6, y(p.y) - 6, x(p.x) + 6, y(p.y) + 6) for p in points]
+    taken += [(x(p.x_range[0]), y(p.y) - 1, x(p.x_range[1]), y(p.y) + 1) for p in points if p.x_range]
+    parts += [_name(p.name, x(p.x), y(p.y), width - right, taken) for p in points if p.name]
     return _svg(width, height, title, parts)
 
 
@@ -179,7 +178,7 @@ def strips(rows: Sequence[Strip], *, title: str, axis: str, width: int = 760) ->
     values = [value for row in rows for value in row.values]
     edge = max([10.0, *(abs(value) * 1.05 for value in values if math.isfinite(value))])
     scale = _Scale(-edge, edge, label, width - right)
-    parts = [_axis_x(scale, ticks(-edge, edge, 6), top, top + step * len(rows), axis, digits=0)]
+    parts = [_axis_x(scale, ticks(-edge, edge, 9), top, top + step * len(rows), axis, digits=0)]
     parts.append(_line("zero", scale(0), top, scale(0), top + step * len(rows)))
     for index, row in enumerate(rows):
         y = top + step * index + step / 2
@@ -237,14 +236,18 @@ def _mark(x: float, y: float, filled: bool) -> str:
 
 
 def _name(text: str, x: float, y: float, edge: float, taken: list[tuple[float, float, float, float]]) -> str:
-    """The name beside a point, moved until it covers no other name."""
-    wide = 6.3 * len(text)
-    for dy in (-9, 17, -23, 31, -37, 45, -51):
-        left = x + 9 if x + 9 + wide <= edge else x - 9 - wide
-        box = (left, y + dy - 11, left + wide, y + dy + 3)
-        if not any(box[0] < o[2] and o[0] < box[2] and box[1] < o[3] and o[1] < box[3] for o in taken):
-            taken.append(box)
-            return f'<text class="name" x="{_n(left)}" y="{_n(y + dy)}">{escape(text)}</text>'
+    """The name near a point, where it covers no mark and no other name; a thin line leads to it when it stands off."""
+    wide = 6.6 * len(text)
+    for distance in range(10, 90, 8):
+        for dx, dy in ((0.5, -1), (0.5, 1), (1, 0), (-1, 0), (-0.5, -1), (-0.5, 1)):
+            left = x + dx * distance if dx > 0 else x + dx * distance - wide
+            middle = y + dy * distance
+            box = (left - 2, middle - 8, left + wide + 2, middle + 8)
+            free = not any(box[0] < o[2] and o[0] < box[2] and box[1] < o[3] and o[1] < box[3] for o in taken)
+            if free and left > 60 and box[2] <= edge and box[1] > 0:
+                taken.append(box)
+                leader = _line("leader", x, y, left if dx > 0 else left + wide, middle) if distance > 20 else ""
+                return f'{leader}<text class="name" x="{_n(left)}" y="{_n(middle + 4)}">{escape(text)}</text>'
     return ""
 
 

@@ -4,7 +4,7 @@
   const records = JSON.parse($("provenance").textContent);
   const links = [...document.querySelectorAll("[data-record]")];
   let at = -1;
-  const words = (value) => (typeof value === "object" && value !== null ? JSON.stringify(value, null, 1) : String(value));
+  const words = (value) => Array.isArray(value) ? value.map(words).join("\n") : (typeof value === "object" && value !== null ? JSON.stringify(value, null, 1) : String(value));
   const node = (tag, text) => { const made = document.createElement(tag); made.textContent = text; return made; };
   const show = (index) => {
     if (index < 0 || index >= links.length) return;
