@@ -58,7 +58,9 @@ def _item_problems(value: Any, argument: Argument) -> list[str]:
     if not fits(value):
         return [f"must be {words}, not {value!r}"]
     if argument.choices is not None and value not in argument.choices:
-        near = difflib.get_close_matches(str(value), [str(c) for c in argument.choices if c is not None], n=1)
+        near = difflib.get_close_matches(
+            str(value), [str(c) for c in argument.choices if c is not None], n=1, cutoff=0.5
+        )
         hint = f"; did you mean {near[0]}?" if near else ""
         return [f"{value!r} is none of {', '.join(str(c) for c in argument.choices if c is not None)}{hint}"]
     return []

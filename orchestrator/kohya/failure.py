@@ -81,7 +81,7 @@ _TABLE: tuple[tuple[str, Reason], ...] = (
         Reason("the graphics card ran out of memory", _MORE_MEMORY),
     ),
     (
-        r"No space left|disk quota|IoError.*(?:File too large|28|27)|PytorchStreamWriter|not enough space|os error 112",
+        r"No space left|disk quota|File too large|PytorchStreamWriter|not enough space|os error 112",
         Reason(
             "the disk is full", "Free some space; the same command then goes on from the last state.", disk_full=True
         ),

@@ -130,14 +130,6 @@ def write_record(folder: Path, record: RunRecord) -> None:
     write_json(folder / RECORD_NAME, record.model_dump(mode="json"))
 
 
-def runs(folder: Path) -> list[RunRecord]:
-    """The records of all runs under a workspace's `runs` folder, by name; folders without a record are left out."""
-    if not folder.is_dir():
-        return []
-    found = (read_record(path) for path in sorted(folder.iterdir()) if path.is_dir())
-    return [record for record in found if record is not None]
-
-
 def now() -> float:
     """Seconds since 1970."""
     return time.time()

@@ -204,7 +204,7 @@ def _fail_nan(planned: TrainingPlanned, record: RunRecord, watch: Watch) -> NoRe
     usable = [path.name for path in outcome.lora_files(planned)[0]]
     raise TrainingFailed(
         f"The training of {planned.name} was stopped: {why}.",
-        cause="The learning rate is too high, or a value overflowed in fp16; all learned from there on would be garbage."
+        cause="The learning rate is too high, or a value overflowed in fp16; what is learned from there on is garbage."
         + (f" The LoRA files before it are fine: {', '.join(usable)}." if usable else ""),
         fix='Lower unet_lr and text_encoder_lr, or set mixed_precision = "bf16" in [training]; then train again.',
     )
