@@ -9,6 +9,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 _INK = "#000000"
 _PAPER = "#ffffff"
+_LARGEST_TEXT = 40
 
 
 def sheet(images: Sequence[Image.Image], rows: int, margin: int = 0) -> Image.Image:
@@ -41,10 +42,10 @@ def with_legend(
 ) -> Image.Image:
     """The sheet with words above each column and left of each row; no left strip when no row has words.
 
-    Text size is (width + height of a cell) / 25 pixels, the strip on the left three quarters of a cell.
+    Text size is (width + height of a cell) / 25 pixels up to 40, the strip on the left three quarters of a cell.
     """
     width, height = cell
-    size = (width + height) // 25
+    size = min((width + height) // 25, _LARGEST_TEXT)
     spacing = size // 2
     left = width * 3 // 4 if any(rows) else 0
     above = [_fitting(text, size, width) for text in columns]
