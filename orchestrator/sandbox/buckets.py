@@ -23,7 +23,9 @@ class BucketRules:
 
 @dataclass(frozen=True)
 class Buckets:
-    """Pictures per training size, repeats included, sorted by size; `aspect_error` is the mean error of the aspect ratio."""
+    """Pictures per training size, repeats included, sorted by size; `aspect_error` is the mean error of the aspect
+    ratio.
+    """
 
     counts: dict[Size, int] = field(default_factory=dict)
     aspect_error: float = 0.0
@@ -46,7 +48,10 @@ def sizes_to_choose(rules: BucketRules) -> list[Size]:
 
 
 def training_size(size: Size, rules: BucketRules) -> Size:
-    """Return the size a picture is scaled and cropped to. A height of 0 (no picture) raises `ZeroDivisionError`, as it really does."""
+    """Return the size a picture is scaled and cropped to.
+
+    A height of 0 (no picture) raises `ZeroDivisionError`, as it really does.
+    """
     aspect = size[0] / size[1]
     if not rules.enabled:
         return rules.resolution

@@ -1,6 +1,7 @@
 """Files the simulated trainer writes: LoRA files under their final names from the first byte on, and state folders.
 
-Nothing here is atomic on purpose: a kill during a write leaves a short file under the final name, as in the real trainer.
+Nothing here is atomic on purpose: a kill during a write leaves a short file under the final name, as in the real
+trainer.
 """
 
 from __future__ import annotations
@@ -18,7 +19,10 @@ from typing import TYPE_CHECKING, Any
 from safetensors import SafetensorError
 
 if TYPE_CHECKING:
-    import numpy
+    from numpy import float32
+    from numpy.typing import NDArray
+
+    Tensor = NDArray[float32]
 
 #: Number format in the file for what `save_precision` asks for; None keeps fp32.
 _PRECISION = {None: "F32", "float": "F32", "fp16": "F16", "bf16": "BF16"}
@@ -48,7 +52,7 @@ def _or(name: str | None, default: str) -> str:
 
 
 def save_lora(
-    file: Path, tensors: Mapping[str, numpy.ndarray], metadata: Mapping[str, str], save_precision: str | None
+    file: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str], save_precision: str | None
 ) -> None:
     """Write a LoRA file in the format its extension says, with the two hashes sd-scripts puts into the metadata.
 
@@ -80,8 +84,9 @@ def write_in_place(file: Path, data: bytes) -> None:
         raise SafetensorError(f"Error while serializing: I/O error: IoError({code})") from error
 
 
-def safetensors_bytes(tensors: Mapping[str, numpy.ndarray], metadata: Mapping[str, str], precision: str) -> bytes:
-    """Return a safetensors file: eight bytes of header length, a JSON header padded with blanks, the numbers in order of name.
+def safetensors_bytes(tensors: Mapping[str, Tensor], metadata: Mapping[str, str], precision: str) -> bytes:
+    """Return a safetensors file: eight bytes of header length, a JSON header padded with blanks, the numbers in order
+    of name.
 
     Written by hand because numpy has no bfloat16. `precision`: "F32", "F16" or "BF16".
     """
@@ -98,25 +103,28 @@ def safetensors_bytes(tensors: Mapping[str, numpy.ndarray], metadata: Mapping[st
     return len(text).to_bytes(8, "little") + text + b"".join(blocks)
 
 
-def _numbers(value: numpy.ndarray, precision: str) -> bytes:
+def _numbers(value: Tensor, precision: str) -> bytes:
     import numpy as np
 
     single = np.ascontiguousarray(value, dtype=np.float32)
     if precision == "BF16":
-        # bfloat16 is the upper half of a float32; adding half of the lower half rounds instead of cutting. NaN stays NaN.
+        # bfloat16 is the upper half of a float32; adding half of the lower half rounds instead of cutting. NaN stays
+        # NaN.
         bits = np.where(np.isnan(single), np.uint32(0x7FC00000), single.view(np.uint32) + np.uint32(0x8000))
         return (bits >> 16).astype("<u2").tobytes()
     with np.errstate(over="ignore", invalid="ignore"):
         return single.astype("<f4" if precision == "F32" else "<f2").tobytes()
 
 
-def save_state_model(folder: Path, tensors: Mapping[str, numpy.ndarray]) -> None:
+def save_state_model(folder: Path, tensors: Mapping[str, Tensor]) -> None:
     """Write the network's weights (fp32, no metadata) into a state folder."""
     write_in_place(folder / "model.safetensors", safetensors_bytes(tensors, {"format": "pt"}, "F32"))
 
 
 def save_archive(file: Path, content: Mapping[str, Any]) -> None:
-    """Write a file that is a zip archive, as PyTorch's files are, so that a short one is found broken when it is read."""
+    """Write a file that is a zip archive, as PyTorch's files are, so that a short one is found broken when it is
+    read.
+    """
     file.write_bytes(_archive(content))
 
 

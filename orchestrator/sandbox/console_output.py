@@ -1,6 +1,7 @@
 """The console of the simulated trainer: log lines in a table, progress bars, plain lines; each on its own stream.
 
-The shapes are those of sd-scripts, whose log goes through rich and whose bars come from tqdm; both are drawn here by hand,
+The shapes are those of sd-scripts, whose log goes through rich and whose bars come from tqdm; both are drawn here by
+hand,
 because a reader of the console must meet the same widths, paddings and carriage returns.
 """
 
@@ -13,7 +14,7 @@ import time
 import unicodedata
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import TextIO, TypeVar
+from typing import TypeVar
 
 _Item = TypeVar("_Item")
 
@@ -26,7 +27,10 @@ _LEVELS = {"DEBUG": 10, "INFO": 20, "WARNING": 30, "ERROR": 40, "CRITICAL": 50}
 
 
 def say(*words: object) -> None:
-    """Write one line to stdout. It is block-buffered off a terminal, as in the real trainer, unless PYTHONUNBUFFERED is set."""
+    """Write one line to stdout.
+
+    It is block-buffered off a terminal, as in the real trainer, unless PYTHONUNBUFFERED is set.
+    """
     sys.stdout.write(" ".join(str(word) for word in words) + "\n")
 
 
@@ -36,7 +40,9 @@ def cells(text: str) -> int:
 
 
 def fold(text: str, width: int) -> list[str]:
-    """Break one line of text into lines of at most `width` columns: at blanks if possible, inside a word if it is longer."""
+    """Break one line of text into lines of at most `width` columns: at blanks if possible, inside a word if it is
+    longer.
+    """
     lines = [""]
     room = width
     for word in _words(text):
@@ -82,8 +88,9 @@ def _chop(word: str, width: int) -> list[str]:
     return pieces
 
 
-class Log:
-    """Log lines as rich lays them out: time (once per second), level, message folded to its column, file:line at the right.
+class Console:
+    """Console lines as rich lays them out: time (once per second), level, message folded to its column, file:line at
+    the right.
 
     `simple` writes bare messages to stdout, `file` writes them to a file instead; `level` is the lowest level shown.
     """
@@ -92,9 +99,9 @@ class Log:
         self._simple = simple
         self._lowest = _LEVELS[level or "INFO"]
         self._last_time = ""
-        # The real trainer leaves the encoding of this file to the locale.
-        encoding = locale.getpreferredencoding(False)
-        self._file: TextIO | None = Path(file).open("w", encoding=encoding) if file else None
+        self._file = Path(file) if file else None
+        if self._file is not None:
+            self._file.write_bytes(b"")
 
     def info(self, message: str, place: str) -> None:
         """Write a message of level INFO that came from `place` ("train_util.py:2112")."""
@@ -113,8 +120,9 @@ class Log:
         if _LEVELS[level] < self._lowest:
             return
         if self._file is not None:
-            self._file.write(message + "\n")
-            self._file.flush()
+            # The real trainer leaves the encoding of this file to the locale.
+            with self._file.open("a", encoding=locale.getpreferredencoding(False)) as stream:
+                stream.write(message + "\n")
         elif self._simple:
             say(message)
         else:
@@ -149,7 +157,8 @@ def _columns() -> int:
 class Bar:
     """A progress bar as tqdm prints it on a pipe.
 
-    `advance` prints at most every 0.1 s, `postfix` always, which is why one step shows up as two prints: first the new count
+    `advance` prints at most every 0.1 s, `postfix` always, which is why one step shows up as two prints: first the
+    new count
     with the old loss, then the same count with the new one.
     """
 
@@ -180,7 +189,9 @@ class Bar:
             self._printed_count, self._printed_at = self._count, now
 
     def go_on(self) -> None:
-        """Leave the time since the last print out of the elapsed time, as the trainer does after saving and sampling."""
+        """Leave the time since the last print out of the elapsed time, as the trainer does after saving and
+        sampling.
+        """
         now = self._clock()
         self._start += now - self._printed_at
         self._printed_at = now
@@ -205,15 +216,14 @@ class Bar:
 
 
 def meter(count: int, total: int, elapsed_s: float, notes: str = "", *, ascii_only: bool = False) -> str:
-    """Return "42%|████▏     | 5/12 [00:00<00:01,  6.16it/s, avr_loss=1.05]" for a count, a total and the seconds gone by."""
+    """Return "42%|████▏     | 5/12 [00:00<00:01,  6.16it/s, avr_loss=1.05]" for a count, a total and the seconds gone
+    by.
+    """
     if not total:
         return f"{count}it [{clock_text(elapsed_s)}, ?it/s{notes}]"
     rate = count / elapsed_s if elapsed_s > 0 and count else None
     left = clock_text((total - count) / rate) if rate else "?"
-    if rate is None:
-        speed = "?it/s"
-    else:
-        speed = f"{1 / rate:5.2f}s/it" if rate < 1 else f"{rate:5.2f}it/s"
+    speed = "?it/s" if rate is None else f"{1 / rate:5.2f}s/it" if rate < 1 else f"{rate:5.2f}it/s"
     share = count / total
     bar = _blocks(share, ascii_only)
     return f"{share * 100:3.0f}%|{bar}| {count}/{total} [{clock_text(elapsed_s)}<{left}, {speed}{notes}]"

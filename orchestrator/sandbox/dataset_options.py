@@ -1,6 +1,8 @@
-"""The dataset description of the simulated trainer: strict checks with voluptuous' messages, and the search order of options.
+"""The dataset description of the simulated trainer: strict checks with voluptuous' messages, and the search order of
+options.
 
-The schema (which key is allowed where, and its type) is that of sd-scripts' `config_util`; unknown keys are an error here,
+The schema (which key is allowed where, and its type) is that of sd-scripts' `config_util`; unknown keys are an error
+here,
 unlike in the trainer's main TOML file.
 """
 
@@ -15,7 +17,7 @@ from typing import Any
 
 import toml
 
-from orchestrator.sandbox.console_output import Log
+from orchestrator.sandbox.console_output import Console
 
 _NUMBER = "number"
 _PAIR = "pair of floats"
@@ -46,7 +48,8 @@ _TYPES: dict[str, tuple[type, ...]] = {
     "bool": (bool,), "int": (int,), "float": (float,), "str": (str,), "dict": (dict,), _NUMBER: (float, int),
 }  # fmt: skip
 _MIXED = (
-    "DreamBooth subset and fine tuning subset cannot be mixed in the same dataset. Please split them into separate datasets. "
+    "DreamBooth subset and fine tuning subset cannot be mixed in the same dataset. "
+    "Please split them into separate datasets. "
     "/ DreamBoothのサブセットとfine tuninのサブセットを同一のデータセットに混在させることはできません。"
     "別々のデータセットに分割してください。"
 )
@@ -85,7 +88,7 @@ class DatasetOptions:
     subsets: tuple[SubsetOptions, ...]
 
 
-def load_description(file: str | Path, log: Log) -> dict[str, Any]:
+def load_description(file: str | Path, console: Console) -> dict[str, Any]:
     """Read a dataset description. Raises `ValueError` for a missing file or another extension than .toml and .json."""
     path = Path(file)
     if not path.is_file():
@@ -100,8 +103,9 @@ def load_description(file: str | Path, log: Log) -> dict[str, Any]:
     try:
         return read(path)
     except Exception:
-        log.error(
-            f"Error on parsing {kind} config file. Please check the format. / {kind} 形式の設定ファイルの読み込みに失敗しました。"
+        console.error(
+            f"Error on parsing {kind} config file. Please check the format. / "
+            f"{kind} 形式の設定ファイルの読み込みに失敗しました。"
             f"文法が正しいか確認してください。: {path}",
             "config_util.py:681",
         )
@@ -117,7 +121,7 @@ def _read_toml(path: Path) -> dict[str, Any]:
     return toml.loads(path.read_text(encoding="utf-8"))
 
 
-def resolve(description: Mapping[str, Any], args: argparse.Namespace, log: Log) -> tuple[DatasetOptions, ...]:
+def resolve(description: Mapping[str, Any], args: argparse.Namespace, console: Console) -> tuple[DatasetOptions, ...]:
     """Check the description and the arguments, then settle every option.
 
     Search order of an option: subset, dataset, general, arguments, default. Raises `MultipleInvalid`.
@@ -125,13 +129,13 @@ def resolve(description: Mapping[str, Any], args: argparse.Namespace, log: Log) 
     try:
         check_description(description)
     except MultipleInvalid:
-        log.error("Invalid user config / ユーザ設定の形式が正しくないようです", "config_util.py:375")
+        console.error("Invalid user config / ユーザ設定の形式が正しくないようです", "config_util.py:375")
         raise
     try:
         given = {name: value for name, value in vars(args).items() if value is not None}
         _check(given, _COMMAND_LINE, "data", (), extra=True, kind="object")
     except MultipleInvalid:
-        log.error(
+        console.error(
             "Invalid cmdline parsed arguments. This should be a bug. / "
             "コマンドラインのパース結果が正しくないようです。プログラムのバグの可能性が高いです。",
             "config_util.py:386",
@@ -169,7 +173,9 @@ def _check_dataset(dataset: Mapping[str, Any], place: str) -> None:
     _expect(isinstance(subsets, list), "expected a list", f"{place}['subsets']")
     subset_keys = {**_SUBSET, **_METADATA} if fine_tuning else {**_SUBSET, **_CAPTIONS, **_FOLDER}
     for index, subset in enumerate(subsets):
-        _check(subset, subset_keys, f"{place}['subsets'][{index}]", ("metadata_file",) if fine_tuning else ("image_dir",))
+        _check(
+            subset, subset_keys, f"{place}['subsets'][{index}]", ("metadata_file",) if fine_tuning else ("image_dir",)
+        )
 
 
 def _expect(holds: bool, message: str, place: str) -> None:

@@ -6,7 +6,6 @@ UnicodeDecodeError; a folder without pictures is left out and never an error.
 
 from __future__ import annotations
 
-import os
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,8 +13,10 @@ from pathlib import Path
 from typing import Any
 
 from orchestrator.sandbox.buckets import BucketRules, Buckets, Size, fill, training_size
-from orchestrator.sandbox.console_output import Log, bar_over
+from orchestrator.sandbox.captions import count_tags, read_captions, warn_about_missing
+from orchestrator.sandbox.console_output import Console, bar_over
 from orchestrator.sandbox.dataset_options import DatasetOptions, SubsetOptions
+from orchestrator.sandbox.dataset_summary import ReadSubset, described
 
 #: Extensions are seen in all-lower or all-upper case only.
 _EXTENSIONS = tuple(cased for name in (".png", ".jpg", ".jpeg", ".webp", ".bmp") for cased in (name, name.upper()))
@@ -32,14 +33,6 @@ class TrainingPicture:
     size: Size
     is_reg: bool
     target: Size
-
-
-@dataclass(frozen=True)
-class ReadSubset:
-    """One folder that holds pictures."""
-
-    options: SubsetOptions
-    count: int
 
 
 @dataclass(frozen=True)
@@ -76,8 +69,10 @@ class _Found:
     is_reg: bool
 
 
-def subfolder_subsets(train_dir: str | None, reg_dir: str | None, log: Log) -> list[dict[str, Any]]:
-    """Describe the folders `<repeats>_<class tokens>` inside `train_dir` and `reg_dir` as subsets of a dataset description."""
+def subfolder_subsets(train_dir: str | None, reg_dir: str | None, console: Console) -> list[dict[str, Any]]:
+    """Describe the folders `<repeats>_<class tokens>` inside `train_dir` and `reg_dir` as subsets of a dataset
+    description.
+    """
     subsets = []
     for parent, is_reg in ((train_dir, False), (reg_dir, True)):
         if parent is None or not Path(parent).is_dir():
@@ -89,7 +84,7 @@ def subfolder_subsets(train_dir: str | None, reg_dir: str | None, log: Log) -> l
             try:
                 repeats = int(first)
             except ValueError:
-                log.warning(
+                console.warning(
                     f"ignore directory without repeats / 繰り返し回数のないディレクトリを無視します: {folder.name}",
                     "config_util.py:607",
                 )
@@ -102,12 +97,14 @@ def subfolder_subsets(train_dir: str | None, reg_dir: str | None, log: Log) -> l
     return subsets
 
 
-def read_datasets(every: Sequence[DatasetOptions], log: Log) -> tuple[ReadDataset, ...]:
+def read_datasets(every: Sequence[DatasetOptions], console: Console) -> tuple[ReadDataset, ...]:
     """Read all datasets, describe them in the log, then sort their pictures into buckets."""
-    gathered = [_gather(options, log) for options in every]
-    log.info(_described([(options, found[0]) for options, found in zip(every, gathered, strict=True)]), "config_util.py:580")
+    gathered = [_gather(options, console) for options in every]
+    console.info(
+        described([(options, found[0]) for options, found in zip(every, gathered, strict=True)]), "config_util.py:580"
+    )
     return tuple(
-        _sorted_into_buckets(index, options, found, log)
+        _sorted_into_buckets(index, options, found, console)
         for index, (options, found) in enumerate(zip(every, gathered, strict=True))
     )
 
@@ -115,32 +112,32 @@ def read_datasets(every: Sequence[DatasetOptions], log: Log) -> tuple[ReadDatase
 _Gathered = tuple[list[ReadSubset], list[_Found], dict[str, dict[str, int]], int, int, int]
 
 
-def _gather(options: DatasetOptions, log: Log) -> _Gathered:
+def _gather(options: DatasetOptions, console: Console) -> _Gathered:
     assert options.resolution is not None, "resolution is required / resolution（解像度）指定は必須です"
-    log.info("prepare images.", "train_util.py:2112")
+    console.info("prepare images.", "train_util.py:2112")
     subsets: list[ReadSubset] = []
     found: list[_Found] = []
     frequency: dict[str, dict[str, int]] = {}
     left_out = 0
     for subset in options.subsets:
         if subset.num_repeats < 1:
-            log.warning(
+            console.warning(
                 f"ignore subset with image_dir='{subset.image_dir}': num_repeats is less than 1 / "
                 f"num_repeatsが1を下回っているためサブセットを無視します: {subset.num_repeats}",
                 "train_util.py:2118",
             )
             continue
         if any(subset.image_dir == earlier.options.image_dir for earlier in subsets):
-            log.warning(
+            console.warning(
                 f"ignore duplicated subset with image_dir='{subset.image_dir}': use the first one / "
                 "既にサブセットが登録されているため、重複した後発のサブセットを無視します",
                 "train_util.py:2124",
             )
             continue
-        pictures, held_back = _read_folder(subset, options, frequency, log)
+        pictures, held_back = _read_folder(subset, options, frequency, console)
         left_out += held_back
         if not pictures:
-            log.warning(
+            console.warning(
                 f"ignore subset with image_dir='{subset.image_dir}': no images found / "
                 "画像が見つからないためサブセットを無視します",
                 "train_util.py:2131",
@@ -150,20 +147,22 @@ def _gather(options: DatasetOptions, log: Log) -> _Gathered:
         found.extend(pictures)
     train_count = sum(picture.repeats for picture in found if not picture.is_reg)
     reg_count = sum(picture.repeats for picture in found if picture.is_reg)
-    log.info(f"{train_count} train images with repeats.", "train_util.py:2158")
-    log.info(f"{reg_count} reg images with repeats.", "train_util.py:2162")
+    console.info(f"{train_count} train images with repeats.", "train_util.py:2158")
+    console.info(f"{reg_count} reg images with repeats.", "train_util.py:2162")
     if train_count < reg_count:
-        log.warning(
+        console.warning(
             "some of reg images are not used / 正則化画像の数が多いので、一部使用されない正則化画像があります",
             "train_util.py:2164",
         )
     if reg_count == 0:
-        log.warning("no regularization images / 正則化画像が見つかりませんでした", "train_util.py:2167")
+        console.warning("no regularization images / 正則化画像が見つかりませんでした", "train_util.py:2167")
     return subsets, _balanced(found, train_count), frequency, train_count, reg_count, left_out
 
 
 def _balanced(found: list[_Found], train_count: int) -> list[_Found]:
-    """Use regularization pictures until there are as many of them as training pictures: leave some out or repeat some."""
+    """Use regularization pictures until there are as many of them as training pictures: leave some out or repeat
+    some.
+    """
     regs = [picture for picture in found if picture.is_reg]
     used: list[int] = [0] * len(regs)
     total = 0
@@ -185,23 +184,23 @@ def _balanced(found: list[_Found], train_count: int) -> list[_Found]:
 
 
 def _read_folder(
-    subset: SubsetOptions, options: DatasetOptions, frequency: dict[str, dict[str, int]], log: Log
+    subset: SubsetOptions, options: DatasetOptions, frequency: dict[str, dict[str, int]], console: Console
 ) -> tuple[list[_Found], int]:
     folder = Path(subset.image_dir)
     if not folder.is_dir():
-        log.warning(f"not directory: {subset.image_dir}", "train_util.py:1974")
+        console.warning(f"not directory: {subset.image_dir}", "train_util.py:1974")
         return [], 0
     paths = sorted(path for path in folder.iterdir() if path.name.endswith(_EXTENSIONS))
-    log.info("get image size from name of cache files", "train_util.py:2005")
+    console.info("get image size from name of cache files", "train_util.py:2005")
     sizes = {path: _size_in_cache_name(path) for path in bar_over(paths)}
     known = sum(size is not None for size in sizes.values())
-    log.info(f"set image size from cache files: {known}/{len(paths)}", "train_util.py:2035")
+    console.info(f"set image size from cache files: {known}/{len(paths)}", "train_util.py:2035")
     share = options.values["validation_split"] or 0.0
     kept = paths if subset.is_reg or share <= 0 else _training_part(paths, share, options.values["validation_seed"])
-    log.info(f"found directory {subset.image_dir} contains {len(kept)} image files", "train_util.py:2059")
-    captions, missing = _captions(kept, subset, log)
-    _count_tags(frequency.setdefault(folder.name, {}), captions)
-    _warn_about_missing(missing, log)
+    console.info(f"found directory {subset.image_dir} contains {len(kept)} image files", "train_util.py:2059")
+    captions, missing = read_captions(kept, subset, console)
+    count_tags(frequency.setdefault(folder.name, {}), captions)
+    warn_about_missing(missing, console)
     return [
         _Found(path, caption, subset.num_repeats, sizes[path], subset.is_reg)
         for path, caption in zip(kept, captions, strict=True)
@@ -226,138 +225,30 @@ def _size_in_cache_name(path: Path) -> Size | None:
     return None
 
 
-def _captions(paths: list[Path], subset: SubsetOptions, log: Log) -> tuple[list[str], list[Path]]:
-    captions, missing = [], []
-    for path in bar_over(paths, "read caption"):
-        caption = _caption(path, subset, log)
-        if caption is None:
-            missing.append(path)
-            if subset.class_tokens is None:
-                log.warning(
-                    f"neither caption file nor class tokens are found. use empty caption for {path} / "
-                    f"キャプションファイルもclass tokenも見つかりませんでした。空のキャプションを使用します: {path}",
-                    "train_util.py:2072",
-                )
-        captions.append(caption if caption is not None else subset.class_tokens or "")
-    return captions, missing
-
-
-def _caption(path: Path, subset: SubsetOptions, log: Log) -> str | None:
-    stem = os.path.splitext(path)[0]  # noqa: PTH122 - the text of the path is what the caption's name is made of
-    parts = stem.split("_")
-    # Pictures cut out by the face detector carry four numbers behind their name; their caption need not.
-    names = [stem, "_".join(parts[:-4]) if len(parts) >= 5 else stem]
-    for name in names:
-        file = Path(name + subset.caption_extension)
-        if file.is_file():
-            try:
-                lines = file.read_text(encoding="utf-8").splitlines()
-            except UnicodeDecodeError:
-                log.error(
-                    f"illegal char in file (not UTF-8) / ファイルにUTF-8以外の文字があります: {file}", "train_util.py:1961"
-                )
-                raise
-            assert len(lines) > 0, f"caption file is empty / キャプションファイルが空です: {file}"
-            if subset.values["enable_wildcard"]:
-                return "\n".join(line.strip() for line in lines if line.strip())
-            return lines[0].strip()
-    return None
-
-
-def _count_tags(frequency: dict[str, int], captions: list[str]) -> None:
-    for caption in captions:
-        for part in caption.split(","):
-            tag = part.strip().lower()
-            if tag:
-                frequency[tag] = frequency.get(tag, 0) + 1
-
-
-def _warn_about_missing(missing: list[Path], log: Log) -> None:
-    if not missing:
-        return
-    log.warning(
-        f"No caption file found for {len(missing)} images. Training will continue without captions for these images. "
-        f"If class token exists, it will be used. / {len(missing)}枚の画像にキャプションファイルが見つかりませんでした。"
-        "これらの画像についてはキャプションなしで学習を続行します。class tokenが存在する場合はそれを使います。",
-        "train_util.py:2090",
-    )
-    for index, path in enumerate(missing):
-        if index == 5:
-            log.warning(f"{path}... and {len(missing) - 5} more", "train_util.py:2095")
-            break
-        log.warning(str(path), "train_util.py:2097")
-
-
-def _described(every: list[tuple[DatasetOptions, list[ReadSubset]]]) -> str:
-    lines: list[str] = []
-    for number, (options, subsets) in enumerate(every):
-        lines += [
-            f"[Dataset {number}]",
-            f"  batch_size: {options.batch_size}",
-            f"  resolution: {options.resolution}",
-            f"  resize_interpolation: {options.values['resize_interpolation']}",
-            f"  enable_bucket: {options.enable_bucket}",
-        ]
-        if options.enable_bucket:
-            lines += [
-                f"  min_bucket_reso: {options.min_bucket_reso}",
-                f"  max_bucket_reso: {options.max_bucket_reso}",
-                f"  bucket_reso_steps: {options.bucket_reso_steps}",
-                f"  bucket_no_upscale: {options.bucket_no_upscale}",
-            ]
-        lines.append("")
-        for index, subset in enumerate(subsets):
-            lines += _described_subset(index, number, subset)
-    return "\n".join([*lines, ""])
-
-
-def _described_subset(index: int, number: int, subset: ReadSubset) -> list[str]:
-    values = subset.options.values
-    shown = {
-        "image_dir": f'"{subset.options.image_dir}"',
-        "image_count": subset.count,
-        "num_repeats": subset.options.num_repeats,
-        **{
-            name: values[name]
-            for name in (
-                "shuffle_caption", "keep_tokens", "caption_dropout_rate", "caption_dropout_every_n_epochs",
-                "caption_tag_dropout_rate", "caption_prefix", "caption_suffix", "color_aug", "flip_aug",
-                "face_crop_aug_range", "random_crop",
-            )
-        },
-        "token_warmup_min": f"{values['token_warmup_min']},",
-        "token_warmup_step": f"{values['token_warmup_step']},",
-        "alpha_mask": values["alpha_mask"],
-        "resize_interpolation": values["resize_interpolation"],
-        "custom_attributes": values["custom_attributes"] or {},
-        "is_reg": subset.options.is_reg,
-        "class_tokens": subset.options.class_tokens,
-        "caption_extension": subset.options.caption_extension,
-    }  # fmt: skip
-    return [f"  [Subset {index} of Dataset {number}]", *(f"    {name}: {value}" for name, value in shown.items()), ""]
-
-
-def _sorted_into_buckets(index: int, options: DatasetOptions, gathered: _Gathered, log: Log) -> ReadDataset:
+def _sorted_into_buckets(index: int, options: DatasetOptions, gathered: _Gathered, console: Console) -> ReadDataset:
     subsets, found, frequency, train_count, reg_count, left_out = gathered
     assert options.resolution is not None
-    rules = _rules(options, log)
-    log.info(f"[Prepare dataset {index}]", "config_util.py:592")
-    log.info("loading image sizes.", "train_util.py:992")
+    rules = _rules(options, console)
+    console.info(f"[Prepare dataset {index}]", "config_util.py:592")
+    console.info("loading image sizes.", "train_util.py:992")
     sizes = [picture.size or _size(picture.path) for picture in bar_over(found)]
-    log.info("make buckets" if options.enable_bucket else "prepare dataset", "train_util.py:1017")
+    console.info("make buckets" if options.enable_bucket else "prepare dataset", "train_util.py:1017")
     if options.enable_bucket and options.bucket_no_upscale:
-        log.warning(
-            "min_bucket_reso and max_bucket_reso are ignored if bucket_no_upscale is set, because bucket reso is defined by "
-            "image size automatically / bucket_no_upscaleが指定された場合は、bucketの解像度は画像サイズから自動計算されるため、"
+        console.warning(
+            "min_bucket_reso and max_bucket_reso are ignored if bucket_no_upscale is set, "
+            "because bucket reso is defined by image size automatically / "
+            "bucket_no_upscaleが指定された場合は、bucketの解像度は画像サイズから自動計算されるため、"
             "min_bucket_resoとmax_bucket_resoは無視されます",
             "train_util.py:1032",
         )
     buckets = fill([(size, picture.repeats) for size, picture in zip(sizes, found, strict=True)], rules)
     if options.enable_bucket:
-        log.info("number of images (including repeats) / 各bucketの画像枚数（繰り返し回数を含む）", "train_util.py:1062")
+        console.info(
+            "number of images (including repeats) / 各bucketの画像枚数（繰り返し回数を含む）", "train_util.py:1062"
+        )
         for number, (size, count) in enumerate(buckets.counts.items()):
-            log.info(f"bucket {number}: resolution {size}, count: {count}", "train_util.py:1067")
-        log.info(f"mean ar error (without repeats): {buckets.aspect_error}", "train_util.py:1075")
+            console.info(f"bucket {number}: resolution {size}, count: {count}", "train_util.py:1067")
+        console.info(f"mean ar error (without repeats): {buckets.aspect_error}", "train_util.py:1075")
     pictures = tuple(
         TrainingPicture(
             picture.path, picture.caption, picture.repeats, size, picture.is_reg, training_size(size, rules)
@@ -367,15 +258,18 @@ def _sorted_into_buckets(index: int, options: DatasetOptions, gathered: _Gathere
     return ReadDataset(options, tuple(subsets), pictures, buckets, frequency, train_count, reg_count, left_out)
 
 
-def _rules(options: DatasetOptions, log: Log) -> BucketRules:
+def _rules(options: DatasetOptions, console: Console) -> BucketRules:
     assert options.resolution is not None
     steps = options.bucket_reso_steps
     smallest = options.min_bucket_reso - options.min_bucket_reso % steps
     largest = options.max_bucket_reso + (-options.max_bucket_reso) % steps
     if options.enable_bucket:
-        for name, given, used in (("min", options.min_bucket_reso, smallest), ("max", options.max_bucket_reso, largest)):
+        for name, given, used in (
+            ("min", options.min_bucket_reso, smallest),
+            ("max", options.max_bucket_reso, largest),
+        ):
             if given != used:
-                log.warning(
+                console.warning(
                     f"{name}_bucket_reso is adjusted to be multiple of bucket_reso_steps / "
                     f"{name}_bucket_resoがbucket_reso_stepsの倍数になるように調整されました: {given} -> {used}",
                     "train_util.py:753",
@@ -385,12 +279,11 @@ def _rules(options: DatasetOptions, log: Log) -> BucketRules:
             "解像度を大きくするかmin_bucket_resoを小さくしてください"
         )
         assert max(options.resolution) <= largest, (
-            "max_bucket_reso must be equal or greater than resolution / max_bucket_resoは最大解像度より小さくできません。"
+            "max_bucket_reso must be equal or greater than resolution / "
+            "max_bucket_resoは最大解像度より小さくできません。"
             "解像度を小さくするかmin_bucket_resoを大きくしてください"
         )
-    return BucketRules(
-        options.resolution, options.enable_bucket, smallest, largest, steps, options.bucket_no_upscale
-    )
+    return BucketRules(options.resolution, options.enable_bucket, smallest, largest, steps, options.bucket_no_upscale)
 
 
 def _size(path: Path) -> Size:

@@ -1,7 +1,7 @@
 """Opening all pictures once before training, and the cache files beside them (`img0_0512x0512_sd.npz`).
 
-As in sd-scripts, a cache file is used as soon as it holds "latents": neither another resolution nor a picture edited since is
-noticed. To make that show in what is learned, the simulated cache also keeps the picture's bytes of that time.
+As in sd-scripts, a cache file is used as soon as it holds "latents": neither another resolution nor a picture edited since
+is noticed. To make that show in what is learned, the simulated cache also keeps the picture's bytes of that time.
 """
 
 from __future__ import annotations
@@ -9,29 +9,30 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from orchestrator.sandbox.console_output import Log, bar_over
+from orchestrator.sandbox.console_output import Console, bar_over
 from orchestrator.sandbox.dataset_reading import ReadDataset, TrainingPicture
 
 #: Latents have an eighth of the picture's sides.
 _SHRINK = 8
 
 
-def cache_latents(datasets: Sequence[ReadDataset], to_disk: bool, scratch: Path, log: Log) -> dict[Path, Path]:
+def cache_latents(datasets: Sequence[ReadDataset], to_disk: bool, scratch: Path, console: Console) -> dict[Path, Path]:
     """Open every picture, or its cache file, and return where the pixels to learn from are.
 
-    `scratch`: an existing folder for pictures taken out of cache files. Raises `OSError` for a picture that cannot be read.
+    `scratch`: an existing folder for pictures taken out of cache files.
+    Raises `OSError` for a picture that cannot be read.
     """
     sources: dict[Path, Path] = {}
     for number, dataset in enumerate(datasets):
-        log.info(f"[Dataset {number}]", "train_util.py:2627")
-        log.info("caching latents with caching strategy.", "train_util.py:1120")
-        log.info("caching latents...", "train_util.py:1170")
+        console.info(f"[Dataset {number}]", "train_util.py:2627")
+        console.info("caching latents with caching strategy.", "train_util.py:1120")
+        console.info("caching latents...", "train_util.py:1170")
         for picture in bar_over(dataset.pictures):
             file = cache_file(picture)
             if to_disk and _usable(file):
                 sources[picture.path] = _picture_inside(file, picture.path, scratch / f"{len(sources)}")
                 continue
-            _write(picture, file if to_disk else None, log)
+            _write(picture, file if to_disk else None, console)
     return sources
 
 
@@ -44,19 +45,21 @@ def cache_file(picture: TrainingPicture) -> Path:
     return picture.path.with_name(f"{picture.path.stem}_{width:04d}x{height:04d}_sd.npz")
 
 
-def open_pictures(datasets: Sequence[ReadDataset], log: Log) -> None:
+def open_pictures(datasets: Sequence[ReadDataset], console: Console) -> None:
     """Open every picture as the first epoch does without a cache.
 
-    Raises `OSError` for one that cannot be read and `AssertionError` for one larger than the resolution when there are no buckets.
+    Raises `OSError` for one that cannot be read and `AssertionError` for one larger than the resolution when there
+    are no buckets.
     """
     for dataset in datasets:
         width, height = dataset.resolution
         for picture in dataset.pictures:
-            _pixels(picture, log)
+            _pixels(picture, console)
             too_large = picture.size[0] > width or picture.size[1] > height
             assert dataset.options.enable_bucket or not too_large or dataset.options.subsets[0].values["random_crop"], (
                 "image too large, but cropping and bucketing are disabled / "
-                f"画像サイズが大きいのでface_crop_aug_rangeかrandom_crop、またはbucketを有効にしてください: {picture.path}"
+                "画像サイズが大きいのでface_crop_aug_rangeかrandom_crop、またはbucketを有効にしてください: "
+                f"{picture.path}"
             )
 
 
@@ -82,20 +85,20 @@ def _picture_inside(file: Path, picture: Path, folder: Path) -> Path:
     return taken_out
 
 
-def _pixels(picture: TrainingPicture, log: Log) -> bytes:
+def _pixels(picture: TrainingPicture, console: Console) -> bytes:
     from PIL import Image
 
     try:
         with Image.open(picture.path) as image:
             image.load()
     except OSError:
-        log.error(f"Error loading file: {picture.path}", "train_util.py:2960")
+        console.error(f"Error loading file: {picture.path}", "train_util.py:2960")
         raise
     return picture.path.read_bytes()
 
 
-def _write(picture: TrainingPicture, file: Path | None, log: Log) -> None:
-    content = _pixels(picture, log)
+def _write(picture: TrainingPicture, file: Path | None, console: Console) -> None:
+    content = _pixels(picture, console)
     if file is None:
         return
     import numpy as np

@@ -27,7 +27,7 @@ _FROM_ARGUMENTS = {
             "min_snr_gamma", "scale_weight_norms", "ip_noise_gamma", "noise_offset_random_strength",
             "ip_noise_gamma_random_strength", "loss_type", "huber_schedule", "huber_scale", "huber_c", "fp8_base",
             "fp8_base_unet", "validation_seed", "validation_split", "max_validation_steps", "validate_every_n_epochs",
-            "validate_every_n_steps", "resize_interpolation", "unet_lr", "text_encoder_lr",
+            "validate_every_n_steps", "resize_interpolation", "unet_lr",
         )
     },
     "debiased_estimation": "debiased_estimation_loss",
@@ -57,6 +57,7 @@ def run_metadata(
         "optimizer": optimizer,
         "sd_scripts_commit_hash": _REVISION,
         **{key: getattr(args, name) for key, name in _FROM_ARGUMENTS.items()},
+        "text_encoder_lr": _first(args.text_encoder_lr),
         **(_several(datasets) if args.dataset_config is not None else _single(args, datasets[0])),
         **_model("sd_model", args.pretrained_model_name_or_path),
         **_model("vae", args.vae),
@@ -64,6 +65,11 @@ def run_metadata(
     if network_options:
         found["network_args"] = json.dumps(network_options)
     return {f"ss_{key}": str(value) for key, value in found.items()}
+
+
+def _first(rate: Any) -> Any:
+    """SD 1.5 has one text encoder: of several rates the first counts."""
+    return (rate[0] if rate else None) if isinstance(rate, list) else rate
 
 
 def _single(args: argparse.Namespace, dataset: ReadDataset) -> dict[str, Any]:
@@ -99,20 +105,22 @@ def _several(datasets: Sequence[ReadDataset]) -> dict[str, Any]:
     for dataset in datasets:
         options = dataset.options
         bucketed = options.enable_bucket
-        described.append({
-            "is_dreambooth": True,
-            "batch_size_per_device": options.batch_size,
-            "num_train_images": dataset.train_count,
-            "num_reg_images": dataset.reg_count,
-            "resolution": dataset.resolution,
-            "enable_bucket": bool(bucketed),
-            "min_bucket_reso": options.min_bucket_reso if bucketed else None,
-            "max_bucket_reso": options.max_bucket_reso if bucketed else None,
-            "tag_frequency": dataset.tag_frequency,
-            "bucket_info": _bucket_info(dataset),
-            "resize_interpolation": options.values["resize_interpolation"],
-            "subsets": [_subset(subset.options.values, subset.count, subset.options) for subset in dataset.subsets],
-        })
+        described.append(
+            {
+                "is_dreambooth": True,
+                "batch_size_per_device": options.batch_size,
+                "num_train_images": dataset.train_count,
+                "num_reg_images": dataset.reg_count,
+                "resolution": dataset.resolution,
+                "enable_bucket": bool(bucketed),
+                "min_bucket_reso": options.min_bucket_reso if bucketed else None,
+                "max_bucket_reso": options.max_bucket_reso if bucketed else None,
+                "tag_frequency": dataset.tag_frequency,
+                "bucket_info": _bucket_info(dataset),
+                "resize_interpolation": options.values["resize_interpolation"],
+                "subsets": [_subset(subset.options.values, subset.count, subset.options) for subset in dataset.subsets],
+            }
+        )
         for subset in dataset.subsets:
             if subset.options.is_reg:
                 continue

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from orchestrator.sandbox.console_output import Log, say
+from orchestrator.sandbox.console_output import Console, say
 from orchestrator.sandbox.dataset_reading import ReadDataset
 
 
@@ -30,7 +30,8 @@ def override_steps(args: argparse.Namespace, datasets: Sequence[ReadDataset]) ->
     batches = sum(dataset.batches for dataset in datasets)
     args.max_train_steps = args.max_train_epochs * math.ceil(batches / args.gradient_accumulation_steps)
     say(
-        f"override steps. steps for {args.max_train_epochs} epochs is / 指定エポックまでのステップ数: {args.max_train_steps}"
+        f"override steps. steps for {args.max_train_epochs} epochs is / "
+        f"指定エポックまでのステップ数: {args.max_train_steps}"
     )
 
 
@@ -44,15 +45,16 @@ def length(args: argparse.Namespace, datasets: Sequence[ReadDataset]) -> Length:
     return Length(batches, per_epoch, args.max_train_steps, epochs)
 
 
-def start_at(args: argparse.Namespace, state_step: int | None, whole: Length, log: Log) -> tuple[int, int]:
+def start_at(args: argparse.Namespace, state_step: int | None, whole: Length, console: Console) -> tuple[int, int]:
     """Return (first epoch counted from 0, batches to skip) after a resume.
 
-    The state's own step decides, although it counts from that run's start only; --initial_epoch and --initial_step win over
+    The state's own step decides, although it counts from that run's start only; --initial_epoch and --initial_step
+    win over
     it with a warning. Raises `AssertionError` when nothing is left to train.
     """
     if args.initial_epoch is not None or args.initial_step is not None:
         if state_step is not None:
-            log.warning(
+            console.warning(
                 "steps from the state is ignored because initial_step is specified / "
                 "initial_stepが指定されているため、stateからのステップ数は無視されます",
                 "train_network.py:1236",
@@ -71,17 +73,17 @@ def start_at(args: argparse.Namespace, state_step: int | None, whole: Length, lo
     if not args.skip_until_initial_step:
         return step // whole.steps_per_epoch, 0
     if not args.resume:
-        log.info(
+        console.info(
             "initial_step is specified but not resuming. lr scheduler will be started from the beginning / "
             "initial_stepが指定されていますがresumeしていないため、lr schedulerは最初から始まります",
             "train_network.py:1262",
         )
-    log.info(f"skipping {step} steps / {step}ステップをスキップします", "train_network.py:1265")
+    console.info(f"skipping {step} steps / {step}ステップをスキップします", "train_network.py:1265")
     step *= args.gradient_accumulation_steps
     epoch = step // whole.steps_per_epoch
     left = step
     for skipped in range(epoch):
-        log.info(
+        console.info(
             f"skipping epoch {skipped + 1} because initial_step (multiplied) is {left}", "train_network.py:1342"
         )
         left -= whole.batches
@@ -117,7 +119,10 @@ class Losses:
         self._random.setstate((version, tuple(numbers), gauss))
 
     def add(self, epoch: int, batch: int) -> float:
-        """Draw the next loss and return the moving mean. `epoch` counts from 0: the first one grows the list of slots."""
+        """Draw the next loss and return the moving mean.
+
+        `epoch` counts from 0: the first one grows the list of slots.
+        """
         progress = self._count / max(1, self.expected)
         self._count += 1
         loss = (0.085 + 0.06 * math.exp(-4.0 * progress)) * math.exp(self._random.gauss(0.0, 0.45))

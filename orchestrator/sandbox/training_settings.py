@@ -1,6 +1,7 @@
 """How the simulated trainer takes its arguments: the TOML file, late type errors, optimizers and schedulers it knows.
 
-Values of the TOML file land in the argument namespace unchecked, exactly as in sd-scripts; so a wrong type fails where it is
+Values of the TOML file land in the argument namespace unchecked, exactly as in sd-scripts; so a wrong type fails
+where it is
 first used, or not at all. Messages and exception types are those observed there.
 """
 
@@ -8,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import ast
+import math
 import os
 import sys
 from dataclasses import dataclass
@@ -16,7 +18,7 @@ from typing import Any
 
 import toml
 
-from orchestrator.sandbox.console_output import Log
+from orchestrator.sandbox.console_output import Console, bar_over
 
 #: Learning rate from which a LoRA surely blows up; adaptive optimizers scale theirs and are meant to be given 1.0.
 _BLOWS_UP_FROM = 1.0
@@ -52,8 +54,9 @@ _SCHEDULERS = (
 _PRECISIONS = ("no", "fp8", "fp16", "bf16")
 
 
-def read_config_file(args: argparse.Namespace, parser: argparse.ArgumentParser, log: Log) -> argparse.Namespace:
-    """Lay --config_file under the command line, or write it with --output_config. Ends the process as the real one does.
+def read_config_file(args: argparse.Namespace, parser: argparse.ArgumentParser, console: Console) -> argparse.Namespace:
+    """Lay --config_file under the command line, or write it with --output_config. Ends the process as the real one
+    does.
 
     One level of sections is flattened away; the command line wins over the file; the file's values are not checked.
     """
@@ -61,12 +64,12 @@ def read_config_file(args: argparse.Namespace, parser: argparse.ArgumentParser, 
         return args
     file = args.config_file if args.config_file.endswith(".toml") else args.config_file + ".toml"
     if args.output_config:
-        _write_config_file(args, parser, file, log)
+        _write_config_file(args, parser, file, console)
         sys.exit(0)
     if not Path(file).exists():
-        log.info(f"{file} not found.", "train_util.py:4741")
+        console.info(f"{file} not found.", "train_util.py:4741")
         sys.exit(1)
-    log.info(f"Loading settings from {file}...", "train_util.py:4744")
+    console.info(f"Loading settings from {file}...", "train_util.py:4744")
     flat: dict[str, Any] = {}
     # Read as plain UTF-8: a byte order mark becomes part of the first key, which is thus lost.
     for name, value in toml.loads(Path(file).read_text(encoding="utf-8")).items():
@@ -76,10 +79,11 @@ def read_config_file(args: argparse.Namespace, parser: argparse.ArgumentParser, 
     return merged
 
 
-def _write_config_file(args: argparse.Namespace, parser: argparse.ArgumentParser, file: str, log: Log) -> None:
+def _write_config_file(args: argparse.Namespace, parser: argparse.ArgumentParser, file: str, console: Console) -> None:
     if Path(file).exists():
-        log.error(
-            f"Config file already exists. Aborting... / 出力先の設定ファイルが既に存在します: {file}", "train_util.py:4709"
+        console.error(
+            f"Config file already exists. Aborting... / 出力先の設定ファイルが既に存在します: {file}",
+            "train_util.py:4709",
         )
         sys.exit(1)
     defaults = vars(parser.parse_args([]))
@@ -89,14 +93,14 @@ def _write_config_file(args: argparse.Namespace, parser: argparse.ArgumentParser
         if name not in {"config_file", "output_config", "wandb_api_key"} and value != defaults.get(name)
     }
     Path(file).write_text(toml.dumps(kept), encoding="utf-8")
-    log.info(f"Saved config file / 設定ファイルを保存しました: {file}", "train_util.py:4737")
+    console.info(f"Saved config file / 設定ファイルを保存しました: {file}", "train_util.py:4737")
 
 
-def verify(args: argparse.Namespace, log: Log) -> None:
+def verify(args: argparse.Namespace, console: Console) -> None:
     """Check what the trainer checks before anything else, and settle cache_latents and resolution in `args`."""
     if args.cache_latents_to_disk and not args.cache_latents:
         args.cache_latents = True
-        log.warning(
+        console.warning(
             "cache_latents_to_disk is enabled, so cache_latents is also enabled / "
             "cache_latents_to_diskが有効なため、cache_latentsを有効にします",
             "train_util.py:4426",
@@ -123,7 +127,9 @@ def verify(args: argparse.Namespace, log: Log) -> None:
 
 
 def check_accelerator(args: argparse.Namespace) -> None:
-    """Raise what preparing the accelerator raises: an unknown precision, TensorBoard without a folder, wandb not installed."""
+    """Raise what preparing the accelerator raises: an unknown precision, TensorBoard without a folder, wandb not
+    installed.
+    """
     if args.log_with in {"tensorboard", "all"} and args.logging_dir is None:
         raise ValueError(
             "logging_dir is required when log_with is tensorboard / "
@@ -144,12 +150,15 @@ class Optimizer:
     blows_up: bool
 
 
-def optimizer(args: argparse.Namespace, log: Log) -> Optimizer:
-    """Choose the optimizer. Raises `AttributeError` for an unknown one and `TypeError` for a learning rate that is text.
+def optimizer(args: argparse.Namespace, console: Console) -> Optimizer:
+    """Choose the optimizer. Raises `AttributeError` for an unknown one and `TypeError` for a learning rate that is
+    text.
 
     8-bit optimizers are accepted as if bitsandbytes were installed.
     """
-    wanted = "AdamW8bit" if args.use_8bit_adam else "Lion" if args.use_lion_optimizer else args.optimizer_type or "AdamW"
+    wanted = (
+        "AdamW8bit" if args.use_8bit_adam else "Lion" if args.use_lion_optimizer else args.optimizer_type or "AdamW"
+    )
     if args.use_8bit_adam or args.use_lion_optimizer:
         assert not args.optimizer_type, (
             "both option use_8bit_adam and optimizer_type are specified / "
@@ -161,17 +170,17 @@ def optimizer(args: argparse.Namespace, log: Log) -> Optimizer:
         options[key] = ast.literal_eval(value)
     known = _OPTIMIZERS.get(wanted.lower())
     if known is not None:
-        log.info(f"use {known[0]} optimizer | {options}", "train_util.py:5096")
+        console.info(f"use {known[0]} optimizer | {options}", "train_util.py:5096")
         name = known[1]
     else:
-        log.info(f"use {wanted} | {options}", "train_util.py:5127")
+        console.info(f"use {wanted} | {options}", "train_util.py:5127")
         name = wanted if "." in wanted else _TORCH.get(wanted, "")
         if not name:
             raise AttributeError(f"module 'torch.optim' has no attribute '{wanted}'")
     rates = [rate for rate in (args.learning_rate, args.unet_lr, *_encoder_rates(args)) if rate is not None]
     for rate in rates:
         # Text is not comparable with a number: this is where a quoted learning rate fails.
-        if not 0.0 <= rate:
+        if not 0.0 <= rate <= math.inf:
             raise ValueError(f"Invalid learning rate: {rate}")
     adaptive = wanted.lower().startswith(_ADAPTIVE)
     return Optimizer(
@@ -216,7 +225,10 @@ def check_full_precision(args: argparse.Namespace) -> None:
 
 
 def network_options(args: argparse.Namespace) -> dict[str, str]:
-    """Split network_args at "=". Raises `ValueError` when they are one text instead of a list (its letters have no "=")."""
+    """Split network_args at "=".
+
+    Raises `ValueError` when they are one text instead of a list (its letters have no "=").
+    """
     options: dict[str, str] = {}
     for given in args.network_args or []:
         key, value = given.split("=", 1)
@@ -224,38 +236,41 @@ def network_options(args: argparse.Namespace) -> dict[str, str]:
     return options
 
 
-def check_base_model(args: argparse.Namespace, log: Log) -> None:
+def check_base_model(args: argparse.Namespace, console: Console) -> None:
     """Look at the base model. Raises `ValueError` for a wrong path and `SafetensorError` for a broken file."""
     name = args.pretrained_model_name_or_path
-    log.info("loading model for process 0/1", "train_util.py:5574")
+    console.info("loading model for process 0/1", "train_util.py:5574")
     if os.path.islink(name):  # noqa: PTH114 - takes None to a TypeError, as in the real trainer
         name = os.path.realpath(name)
     if Path(name).is_file():
-        log.info(f"load StableDiffusion checkpoint: {name}", "train_util.py:5530")
+        console.info(f"load StableDiffusion checkpoint: {name}", "train_util.py:5530")
         if name.endswith(".safetensors"):
             from safetensors import safe_open
 
             with safe_open(name, framework="np"):
                 pass
-        log.info("UNet2DConditionModel: 64, 8, 768, False, False", "original_unet.py:1395")
+        console.info("UNet2DConditionModel: 64, 8, 768, False, False", "original_unet.py:1395")
         for part, line in (("u-net", 1011), ("vae", 1019), ("text encoder", 1076)):
-            log.info(f"loading {part}: <All keys matched successfully>", f"model_util.py:{line}")
+            console.info(f"loading {part}: <All keys matched successfully>", f"model_util.py:{line}")
     else:
-        log.info(f"load Diffusers pretrained models: {name}", "train_util.py:5536")
+        console.info(f"load Diffusers pretrained models: {name}", "train_util.py:5536")
         if not (Path(name) / "model_index.json").is_file():
             raise ValueError(
-                f"The provided pretrained_model_name_or_path \"{name}\" is neither a valid local path nor a valid repo id. "
+                f'The provided pretrained_model_name_or_path "{name}" is neither a valid local path '
+                "nor a valid repo id. "
                 "Please check the parameter."
             )
-        log.info("UNet2DConditionModel: 64, 8, 768, False, False", "original_unet.py:1395")
-        log.info("U-Net converted to original U-Net", "train_util.py:5561")
+        for _ in bar_over(range(4), "Loading pipeline components..."):
+            pass
+        console.info("UNet2DConditionModel: 64, 8, 768, False, False", "original_unet.py:1395")
+        console.info("U-Net converted to original U-Net", "train_util.py:5561")
     if args.vae is not None:
-        log.info("additional VAE loaded", "train_util.py:5566")
+        console.info("additional VAE loaded", "train_util.py:5566")
     for wanted, text, line in (
         (args.mem_eff_attn, "memory efficient attention", 3364),
         (args.xformers, "xformers", 3367),
         (args.sdpa, "SDPA", 3375),
     ):
         if wanted:
-            log.info(f"Enable {text} for U-Net", f"train_util.py:{line}")
+            console.info(f"Enable {text} for U-Net", f"train_util.py:{line}")
             break

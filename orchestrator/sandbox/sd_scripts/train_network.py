@@ -1,6 +1,7 @@
 """Simulated LoRA trainer with the command line of sd-scripts: `python train_network.py --config_file X.toml [flags]`.
 
-It reads the same arguments and dataset folders, prints the same console and writes real LoRA files, but trains no network:
+It reads the same arguments and dataset folders, prints the same console and writes real LoRA files, but trains no
+network:
 what a file holds is measured in the dataset's pictures. Any working directory will do.
 """
 
@@ -12,10 +13,7 @@ import argparse
 import sys
 from pathlib import Path
 
-import library.config_util as config_util
-import library.custom_train_functions as custom_train_functions
-import library.train_util as train_util
-from library import deepspeed_utils, sai_model_spec
+from library import config_util, custom_train_functions, deepspeed_utils, sai_model_spec, train_util
 from library.utils import add_logging_arguments
 
 

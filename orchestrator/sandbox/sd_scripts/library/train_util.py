@@ -59,11 +59,11 @@ def add_dataset_arguments(
     parser.add_argument("--color_aug", action="store_true", help="vary colours slightly")
     parser.add_argument("--flip_aug", action="store_true", help="mirror pictures at random")
     parser.add_argument(
-        "--face_crop_aug_range", type=str, default=None, help="crop around the face by a factor, \"1.5,3.0\""
+        "--face_crop_aug_range", type=str, default=None, help='crop around the face by a factor, "1.5,3.0"'
     )
     parser.add_argument("--random_crop", action="store_true", help="crop at a random place")
     parser.add_argument("--debug_dataset", action="store_true", help="show the dataset instead of training")
-    parser.add_argument("--resolution", type=str, default=None, help="training size, \"512\" or \"width,height\"")
+    parser.add_argument("--resolution", type=str, default=None, help='training size, "512" or "width,height"')
     parser.add_argument(
         "--cache_latents", action="store_true", help="encode all pictures once and keep the latents in memory"
     )
@@ -161,7 +161,20 @@ def add_training_arguments(parser: argparse.ArgumentParser, support_dreambooth: 
         "--dynamo_backend",
         type=str,
         default="inductor",
-        choices=["eager", "aot_eager", "inductor", "aot_ts_nvfuser", "nvprims_nvfuser", "cudagraphs", "ofi", "fx2trt", "onnxrt", "tensort", "ipex", "tvm"],
+        choices=[
+            "eager",
+            "aot_eager",
+            "inductor",
+            "aot_ts_nvfuser",
+            "nvprims_nvfuser",
+            "cudagraphs",
+            "ofi",
+            "fx2trt",
+            "onnxrt",
+            "tensort",
+            "ipex",
+            "tvm",
+        ],
         help="backend of torch_compile",
     )
     parser.add_argument("--xformers", action="store_true", help="use xformers attention")
@@ -246,7 +259,24 @@ def add_training_arguments(parser: argparse.ArgumentParser, support_dreambooth: 
         "--sample_sampler",
         type=str,
         default="ddim",
-        choices=["ddim", "pndm", "lms", "euler", "euler_a", "heun", "dpm_2", "dpm_2_a", "dpmsolver", "dpmsolver++", "dpmsingle", "k_lms", "k_euler", "k_euler_a", "k_dpm_2", "k_dpm_2_a"],
+        choices=[
+            "ddim",
+            "pndm",
+            "lms",
+            "euler",
+            "euler_a",
+            "heun",
+            "dpm_2",
+            "dpm_2_a",
+            "dpmsolver",
+            "dpmsolver++",
+            "dpmsingle",
+            "k_lms",
+            "k_euler",
+            "k_euler_a",
+            "k_dpm_2",
+            "k_dpm_2_a",
+        ],
         help="sampler of sample pictures",
     )
     parser.add_argument(

@@ -34,7 +34,10 @@ def create_network(
     neuron_dropout: float | None = None,
     **options: str | float | None,
 ) -> LoRANetwork:
-    """Make the network. Raises `TypeError` for a rank that is no whole number, as PyTorch does when it makes the weights."""
+    """Make the network.
+
+    Raises `TypeError` for a rank that is no whole number, as PyTorch does when it makes the weights.
+    """
     del multiplier
     dim = 4 if network_dim is None else network_dim
     alpha = 1.0 if network_alpha is None else network_alpha
@@ -49,7 +52,9 @@ def create_network(
     if options.get("conv_dim") is not None:
         conv = int(str(options["conv_dim"]))
         conv_alpha = float(str(options.get("conv_alpha") or 1.0))
-        parts.append((f"apply LoRA to Conv2d with kernel size (3,3). dim (rank): {conv}, alpha: {conv_alpha}", "lora.py:940"))
+        parts.append(
+            (f"apply LoRA to Conv2d with kernel size (3,3). dim (rank): {conv}, alpha: {conv_alpha}", "lora.py:940")
+        )
     if not isinstance(dim, int):
         raise TypeError(
             "empty(): argument 'size' failed to unpack the object at pos 1 with error "
