@@ -1,0 +1,19 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import orchestrator
+
+
+def test_every_public_name_is_there() -> None:
+    for name in orchestrator.__all__:
+        assert getattr(orchestrator, name) is not None
+
+
+def test_help_imports_nothing_heavy() -> None:
+    heavy = ("numpy", "mediapipe", "fastapi", "PIL", "httpx", "pydantic", "rich", "jinja2", "psutil")
+    code = f"import sys, orchestrator.__main__ as m; m.main(['--help']); sys.exit(' '.join(h for h in {heavy!r} if h in sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.stderr == ""
+    assert "demo" in done.stdout
