@@ -1,0 +1,111 @@
+"""Which state folders a training goes on from, and with which command."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from orchestrator.kohya import command, state
+from orchestrator.kohya.install import KohyaInstall
+
+
+def _state(folder: Path, name: str, *, epoch: int | None = None, files: tuple[str, ...] = state.FILES) -> Path:
+    path = folder / name
+    path.mkdir(parents=True)
+    for file in files:
+        text = json.dumps({"current_epoch": epoch, "current_step": 4}) if file == "train_state.json" else "x"
+        (path / file).write_text(text, encoding="utf-8")
+    return path
+
+
+def test_the_newest_complete_state_wins(ugly_path: Path) -> None:
+    for epoch in (10, 20, 30):
+        _state(ugly_path, f"m-{epoch:06d}-state")
+    found = state.newest_resumable(ugly_path, "m", 80)
+    assert found is not None and found.epoch == 30 and found.path == ugly_path / "m-000030-state"
+
+
+@pytest.mark.parametrize("written", range(len(state.FILES)))
+def test_a_state_killed_while_it_was_written_is_passed_over(tmp_path: Path, written: int) -> None:
+    """Cut after each file of the observed order: only the last one makes it complete."""
+    _state(tmp_path, "m-000010-state")
+    _state(tmp_path, "m-000020-state", files=state.FILES[:written])
+    found = state.newest_resumable(tmp_path, "m", 80)
+    assert found is not None and found.epoch == 10
+
+
+def test_the_epoch_comes_from_the_folders_name(tmp_path: Path) -> None:
+    """After a resume the written step, and in old files the epoch, are counted anew."""
+    _state(tmp_path, "m-000050-state", epoch=2)
+    found = state.newest_resumable(tmp_path, "m", 80)
+    assert found is not None and found.epoch == 50
+
+
+def test_a_finished_state_without_its_lora_file_goes_back_to_the_one_before(tmp_path: Path) -> None:
+    """The last state is written before the final LoRA file, and sd-scripts refuses to go on from it."""
+    _state(tmp_path, "m-000070-state")
+    _state(tmp_path, "m-state", epoch=80)
+    found = state.newest_resumable(tmp_path, "m", 80)
+    assert found is not None and found.epoch == 70
+    longer = state.newest_resumable(tmp_path, "m", 100)
+    assert longer is not None and longer.epoch == 80
+
+
+def test_only_the_runs_own_states_count(tmp_path: Path) -> None:
+    _state(tmp_path, "other-000010-state")
+    _state(tmp_path, "m-x-000010-state")
+    _state(tmp_path, "m-step00000010-state")
+    (tmp_path / "m-000020-state").write_text("a file", encoding="utf-8")
+    assert state.states(tmp_path, "m") == []
+    assert state.newest_resumable(tmp_path / "missing", "m", 80) is None
+
+
+def test_a_last_state_that_tells_no_epoch_is_not_used(tmp_path: Path) -> None:
+    path = _state(tmp_path, "m-state", epoch=5)
+    for text in ("", "[]", '{"current_epoch": "5"}', '{"current_epoch": true}'):
+        (path / "train_state.json").write_text(text, encoding="utf-8")
+        assert state.newest_resumable(tmp_path, "m", 80) is None
+
+
+def test_going_on_always_says_the_epoch(tmp_path: Path) -> None:
+    """Without --initial_epoch a second resume trains epochs twice."""
+    install = KohyaInstall(tmp_path / "sd", tmp_path / "python", "", "")
+    config = tmp_path / "config.toml"
+    assert command.argv(install, config, script="train_network.py") == [
+        str(tmp_path / "python"), str(tmp_path / "sd" / "train_network.py"), "--config_file", str(config),
+    ]  # fmt: skip
+    found = state.State(tmp_path / "m-000040-state", 40, True, False)
+    assert command.argv(install, config, script="train_network.py", state=found)[4:] == [
+        "--resume", str(tmp_path / "m-000040-state"), "--initial_epoch", "41",
+    ]  # fmt: skip
+
+
+def test_the_environment_makes_the_console_readable_and_hides_our_python() -> None:
+    base = {"PATH": "x", "PYTHONPATH": "ours", "PYTHONHOME": "ours", "VIRTUAL_ENV": "ours", "HF_HOME": "/nowhere"}
+    values = command.environment(base)
+    assert {k: values[k] for k in ("PYTHONUNBUFFERED", "PYTHONUTF8", "PYTHONIOENCODING", "COLUMNS")} == {
+        "PYTHONUNBUFFERED": "1", "PYTHONUTF8": "1", "PYTHONIOENCODING": "utf-8", "COLUMNS": "1000",
+    }  # fmt: skip
+    assert values["PATH"] == "x"
+    assert not {"PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV", "HF_HUB_OFFLINE"} & values.keys()
+
+
+def test_the_hub_is_left_alone_once_the_tokenizer_is_here(tmp_path: Path) -> None:
+    snapshot = tmp_path / "hub" / "models--openai--clip-vit-large-patch14" / "snapshots" / "abc"
+    snapshot.mkdir(parents=True)
+    (snapshot / "vocab.json").write_text("{}", encoding="utf-8")
+    base = {"HF_HOME": str(tmp_path)}
+    assert command.environment(base)["HF_HUB_OFFLINE"] == "1"
+    assert "HF_HUB_OFFLINE" not in command.environment(base, sdxl=True)
+    assert command.environment({**base, "HF_HUB_OFFLINE": "0"})["HF_HUB_OFFLINE"] == "0"
+    (tmp_path / "openai_clip-vit-large-patch14").mkdir()
+    assert command.environment({"HF_HOME": "/nowhere"}, tokenizers=tmp_path)["HF_HUB_OFFLINE"] == "1"
+
+
+def test_no_secret_is_recorded() -> None:
+    values = {"HF_TOKEN": "hf_secret", "WANDB_API_KEY": "secret", "CUDA_VISIBLE_DEVICES": "0", **command.ENVIRONMENT}
+    recorded = command.recorded_environment(values)
+    assert "secret" not in str(recorded)
+    assert recorded["CUDA_VISIBLE_DEVICES"] == "0"
