@@ -11,6 +11,7 @@ from orchestrator.evaluation.judge import Tagged, TagServer, score, tag_pictures
 from orchestrator.evaluation.records import write_observations, write_scout, write_verdict
 from orchestrator.evaluation.rounds import Observed, Place, Shown, observe, plan_rounds
 from orchestrator.evaluation.scout import Draws, Look, ScoutResult, scout
+from orchestrator.evaluation.tags import FRAMINGS
 from orchestrator.evaluation.verdict import Verdict, judge
 from orchestrator.grid.cells import DeployedLora, MakeRecipe
 from orchestrator.profile.model import Profile, Round
@@ -18,9 +19,9 @@ from orchestrator.render.engine import OnPicture, Picture
 from orchestrator.vision.model import NOT_MEASURED, Measurement
 from orchestrator.workspace import Workspace
 
+OnLooked = Callable[[Path], None]
 #: Pictures → measurements, in their order; `orchestrator.vision.measure` with its cache filled in.
-Measure = Callable[[Sequence[Path]], Sequence[Measurement]]
-OnMeasured = Callable[[Path], None]
+Measure = Callable[[Sequence[Path], OnLooked | None], Sequence[Measurement]]
 
 
 @dataclass(frozen=True)
@@ -35,7 +36,7 @@ class Eyes:
     journals: Path
     model: str = ""
 
-    def tags(self, pictures: Sequence[Path], on_tagged: OnMeasured | None = None) -> Tagged:
+    def tags(self, pictures: Sequence[Path], on_tagged: OnLooked | None = None) -> Tagged:
         """The tags of the pictures."""
         return tag_pictures(pictures, self.server, self.cache, self.journals, model=self.model, on_tagged=on_tagged)
 
@@ -43,10 +44,11 @@ class Eyes:
 def workspace_eyes(workspace: Workspace, server: TagServer, *, model: str = "") -> Eyes:
     """The eyes of a workspace: its cache of measurements and tags, the vision extra where it is installed."""
 
-    def measure(pictures: Sequence[Path]) -> Sequence[Measurement]:
+    def measure(pictures: Sequence[Path], on_measured: OnLooked | None = None) -> Sequence[Measurement]:
         from orchestrator.vision import measure as measure_faces
 
-        return measure_faces(list(pictures), workspace.cache)
+        tell = None if on_measured is None else (lambda path, seen: on_measured(path))
+        return measure_faces(list(pictures), workspace.cache, on_measured=tell)
 
     root = workspace.cache.parent
     return Eyes(measure, server, workspace.cache / "tags", root / "journals", model)
@@ -60,14 +62,16 @@ def scout_seeds(
     eyes: Eyes,
     *,
     on_picture: OnPicture | None = None,
-    on_tagged: OnMeasured | None = None,
+    on_tagged: OnLooked | None = None,
 ) -> ScoutResult:
     """Find the seeds that obey the profile's rounds without LoRA, and keep them in the workspace."""
 
     def look_at(drawn: Sequence[tuple[Picture, Round]]) -> list[Look]:
         paths = [picture.path for picture, _ in drawn]
         tagged = eyes.tags(paths, on_tagged)
-        measured = eyes.measure(paths)
+        # Faces decide framings only; a pose is the tagger's, and seeds are scouted without an identity to compare.
+        faces = any(round_.expects in FRAMINGS for round_ in profile.evaluation.rounds)
+        measured = eyes.measure(paths, None) if faces else [None] * len(paths)
         looks = []
         for (_, round_), tags, seen in zip(drawn, tagged.tags, measured, strict=True):
             found = score(round_.expects, tags, tagged.known, seen)
@@ -105,7 +109,8 @@ def evaluate(
     eyes: Eyes,
     *,
     on_picture: OnPicture | None = None,
-    on_tagged: OnMeasured | None = None,
+    on_tagged: OnLooked | None = None,
+    on_measured: OnLooked | None = None,
 ) -> Verdict:
     """Draw the rounds on `seeds`, observe, judge, and keep observations and verdict in the workspace.
 
@@ -114,7 +119,9 @@ def evaluate(
     """
     places = plan_rounds(profile.evaluation, seeds, loras, make_recipe, trigger=profile.trigger, fill=profile.fill)
     pictures = renderer.render([place.recipe for place in places], on_picture)
-    observed = look(places, pictures, profile.evaluation.rounds, references, eyes, on_tagged=on_tagged)
+    observed = look(
+        places, pictures, profile.evaluation.rounds, references, eyes, on_tagged=on_tagged, on_measured=on_measured
+    )
     verdict = judge(observed.observations, profile.verdict, not_measured=observed.not_measured)
     write_observations(workspace, profile.subject.version, observed.observations, observed.anchors)
     write_verdict(workspace, profile.subject.version, verdict)
@@ -128,14 +135,15 @@ def look(
     references: Sequence[Path],
     eyes: Eyes,
     *,
-    on_tagged: OnMeasured | None = None,
+    on_tagged: OnLooked | None = None,
+    on_measured: OnLooked | None = None,
 ) -> Observed:
     """Everything observed on the drawn pictures of the rounds."""
     drawn = [picture for picture in pictures if not picture.error]
     paths = [picture.path for picture in drawn]
     # Tags first: the server answers while its checkpoint is loaded; faces need only this machine.
     tagged = eyes.tags(paths, on_tagged)
-    measured = {picture.key: seen for picture, seen in zip(drawn, eyes.measure(paths), strict=True)}
+    measured = {picture.key: seen for picture, seen in zip(drawn, eyes.measure(paths, on_measured), strict=True)}
     tags = {picture.key: found for picture, found in zip(drawn, tagged.tags, strict=True)}
     shown = [
         Shown(key=picture.key, error=picture.error)
@@ -143,7 +151,7 @@ def look(
         else Shown(picture.key, picture.path, measured[picture.key], tags[picture.key])
         for picture in pictures
     ]
-    wanted = eyes.measure(list(references))
+    wanted = eyes.measure(list(references), None)
     observed = observe(places, shown, rounds, _dataset(wanted), tagged.known, tagged.seen_from)
     said = [*observed.not_measured, *_reasons(tagged, measured.values())]
     return Observed(observed.observations, observed.anchors, tuple(dict.fromkeys(said)))

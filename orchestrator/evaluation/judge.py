@@ -121,7 +121,10 @@ def tag_pictures(
                 except ServerError as error:
                     reasons.append(error.what)
                     continue
-                _ask_all(server, tagger, pictures, places, todo[1:], found, on_tagged or (lambda picture: None))
+            report = on_tagged or (lambda picture: None)
+            for index in sorted({*range(len(pictures))} - {*todo[1:]}):
+                report(pictures[index])
+            _ask_all(server, tagger, pictures, places, todo[1:], found, report)
         known = names_known(tags for tags in found if tags)
         if known:
             return Tagged(tuple(found), tagger, known)

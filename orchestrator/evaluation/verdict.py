@@ -1,9 +1,11 @@
 """The verdict: gates, one declared utility, the leader, and the cells that may be best beside it.
 
-gates      what no average may make up for: pictures that are not there, lost faces, another face
-utility    the shares of the profile's [verdict], over what was measured
-set        the cells that may be best with these seeds (`may_be_best`)
-tie rule   among members within the practical tie margin of the leader: the lowest weight, then the earliest epoch
+    gates      what no average may make up for: pictures that are not there, lost faces, another face
+    utility    the shares of the profile's [verdict], over what was measured
+    set        the cells that may be best with these seeds, and those within the practical tie of the leader
+    tie rule   among the cells within the practical tie of the leader: the lowest weight, then the earliest epoch
+
+Nothing is drawn or measured here, only weighed.
 """
 
 from __future__ import annotations

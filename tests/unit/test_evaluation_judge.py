@@ -81,7 +81,9 @@ def pictures(ugly_path: Path) -> list[Path]:
 
 def test_wd14_is_preferred_and_asked_once_per_picture(pictures: list[Path], tmp_path: Path) -> None:
     server = Server(wd14=("mld-caformer", "wd14-vit.v1", "wd-eva02-v3"))
-    tagged = tag_pictures(pictures, server, tmp_path / "tags", tmp_path)
+    told: list[Path] = []
+    tagged = tag_pictures(pictures, server, tmp_path / "tags", tmp_path, on_tagged=told.append)
+    assert sorted(told) == pictures
     assert tagged.tagger is not None
     assert tagged.tagger.model == "wd-eva02-v3"
     assert tagged.seen_from == 0.35
@@ -89,8 +91,9 @@ def test_wd14_is_preferred_and_asked_once_per_picture(pictures: list[Path], tmp_
     assert tagged.tags[0] == {"arm_up": 0.9, "general": 0.8, "crossed_arms": 0.002}
     assert len(server.asked) == 5
     assert server.stored == USERS_OPTIONS
-    again = tag_pictures(pictures, server, tmp_path / "tags", tmp_path)
+    again = tag_pictures(pictures, server, tmp_path / "tags", tmp_path, on_tagged=told.append)
     assert again == tagged
+    assert sorted(told[5:]) == pictures
     assert len(server.asked) == 5
 
 

@@ -89,8 +89,15 @@ def test_among_practical_ties_the_lowest_weight_then_the_earliest_epoch_is_used(
 
 
 def test_a_leader_beyond_the_practical_tie_is_used_even_at_a_higher_weight() -> None:
-    verdict = judge(observe_world(spike), VerdictPlan(practical_tie=0.5))
-    assert verdict.recommended == BEST
+    def truth(cell: CellId) -> tuple[float, float, float, float]:
+        return (0.9, 0.8, 0.0, 3.0) if cell.weight == 1.0 else (0.6, 0.8, 0.0, 3.0)
+
+    verdict = judge(observe_world(truth), PLAN)
+    assert verdict.recommended is not None
+    assert verdict.recommended.weight == 1.0
+    careless = judge(observe_world(truth), VerdictPlan(practical_tie=0.5))
+    assert careless.recommended == CellId(10, 0.4)
+    assert len(careless.may_be_best) == 28
 
 
 def test_cells_that_lose_faces_are_out_and_the_rate_is_shown() -> None:
