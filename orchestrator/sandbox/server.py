@@ -106,16 +106,21 @@ def start(
                 return RunningServer(found[0], home, log, found[1], process)
             time.sleep(0.02)
     except BaseException:
-        process.kill()
-        process.wait()
+        _end(process)
         raise
     ended = process.poll()
-    process.kill()
-    process.wait()
+    _end(process)
     what = f"ended with exit code {ended}" if ended is not None else f"did not answer within {timeout_seconds:g} s"
     lines = log.read_text(encoding="utf-8", errors="replace").splitlines()[-_LOG_TAIL:]
     tail = "\n".join(lines) or "(nothing)"
     raise SandboxError(f"The simulated server {what}. The end of its log, {log}:\n{tail}")
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    process.kill()
+    process.wait()
+    if process.stdin is not None:
+        process.stdin.close()
 
 
 def _announced(path: Path, token: str) -> tuple[str, int] | None:

@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from PIL import Image
 
+_SMALLEST_PORTRAIT = 16
 World = Literal["story", "equal", "spike"]
 
 
@@ -36,8 +37,11 @@ def paint(order: Order, world: World) -> Image.Image:
     from ..imagine import Request
     from ..imagine import paint as draw
 
-    request = Request(**{one.name: getattr(order, one.name) for one in fields(order)})
-    return draw(request, world).convert("RGB")
+    wanted = (order.width, order.height)
+    width, height = (max(side, _SMALLEST_PORTRAIT) for side in wanted)
+    values = {one.name: getattr(order, one.name) for one in fields(order)}
+    image = draw(Request(**{**values, "width": width, "height": height}), world).convert("RGB")
+    return image if image.size == wanted else image.resize(wanted)
 
 
 def tags(image: Image.Image, seed: int) -> dict[str, float]:
