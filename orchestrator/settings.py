@@ -38,15 +38,16 @@ class Settings(BaseSettings):
     @field_validator("a1111_url")
     @classmethod
     def _is_address(cls, value: str) -> str:
-        value = value.strip().rstrip("/")
-        if value and "://" not in value:
+        value = value.strip()
+        if "://" not in value:
             value = f"http://{value}"
         parts = urlsplit(value)
-        if parts.scheme not in {"http", "https"} or not parts.hostname:
+        # Blanks and quotes reach this far from a badly quoted command line.
+        if parts.scheme not in {"http", "https"} or not parts.hostname or not set(parts.netloc).isdisjoint(" \"'<>\\"):
             raise ValueError("this is no address such as http://127.0.0.1:7860")
         if parts.username or parts.password:
             raise ValueError("give user and password apart from the address (a1111_user, ORCHESTRATOR_A1111_PASSWORD)")
-        return value
+        return value.rstrip("/")
 
     @classmethod
     def settings_customise_sources(
