@@ -1,7 +1,7 @@
 """Opening all pictures once before training, and the cache files beside them (`img0_0512x0512_sd.npz`).
 
-As in sd-scripts, a cache file is used as soon as it holds "latents": neither another resolution nor a picture edited since
-is noticed. To make that show in what is learned, the simulated cache also keeps the picture's bytes of that time.
+As in sd-scripts, a cache file is used as soon as it holds "latents": neither another resolution nor a picture edited
+since is noticed. To make that show in what is learned, the simulated cache also keeps the picture's bytes of that time.
 """
 
 from __future__ import annotations

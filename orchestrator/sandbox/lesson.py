@@ -38,20 +38,21 @@ class Lesson:
         """
         import numpy as np
 
-        from orchestrator.sandbox.learned import foreign, learn, tensors
+        from orchestrator.sandbox.learned import learn, tensors
+        from orchestrator.sandbox.worlds import WORLDS
 
         pictures = [picture for dataset in self.datasets for picture in dataset.pictures if not picture.is_reg]
-        world = os.environ.get(WORLD, "story")
-        try:
-            learned = learn(
-                [(self.sources.get(picture.path, picture.path), picture.caption) for picture in pictures],
-                [picture.repeats for picture in pictures],
-                epoch=min(epoch, epochs),
-                epochs=epochs,
-                world=world,  # type: ignore[arg-type]
-            )
-        except ModuleNotFoundError:
-            learned = foreign("x", "", (), epoch, epoch / epochs)
+        chosen = os.environ.get(WORLD, "story")
+        world = next((known for known in WORLDS if known == chosen), None)
+        if world is None:
+            raise ValueError(f"{WORLD} is {chosen!r}; there are {', '.join(WORLDS)}")
+        learned = learn(
+            [(self.sources.get(picture.path, picture.path), picture.caption) for picture in pictures],
+            [picture.repeats for picture in pictures],
+            epoch=min(epoch, epochs),
+            epochs=epochs,
+            world=world,
+        )
         made = tensors(learned, self.dim, self.alpha, self.args.seed)
         return {name: np.full_like(value, np.nan) for name, value in made.items()} if self.blown_up else dict(made)
 

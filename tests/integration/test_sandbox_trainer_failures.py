@@ -12,7 +12,8 @@ import pytest
 import toml
 from PIL import Image
 from safetensors.numpy import load_file
-from test_sandbox_trainer_run import Trainer, make_trainer, metadata_of
+
+from .test_sandbox_trainer_run import Trainer, make_trainer, metadata_of
 
 
 @pytest.fixture

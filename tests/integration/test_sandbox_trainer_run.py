@@ -388,7 +388,7 @@ def test_without_unbuffered_output_the_epochs_arrive_only_at_the_end(trainer: Tr
         assert process.stderr is not None and process.stdout is not None
         seen = b""
         while b"epoch: 3" not in seen:
-            seen += process.stderr.read1(65536)
+            seen += os.read(process.stderr.fileno(), 65536)
         process.kill()
         out = process.stdout.read().decode("utf-8")
         process.communicate()
