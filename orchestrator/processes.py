@@ -49,6 +49,11 @@ class Child:
         """None while it runs; negative = ended by that signal."""
         return self.popen.poll()
 
+    def let_go(self) -> None:
+        """Watch it no longer. It may go on working: Python must not complain about that when this object is dropped."""
+        if self.popen.poll() is None:
+            self.popen.returncode = 0
+
 
 def start_options(platform: str = sys.platform) -> dict[str, Any]:
     """How a child must be started so that Ctrl-C in our terminal does not reach it, and so that it has no window of

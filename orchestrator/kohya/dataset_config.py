@@ -54,8 +54,13 @@ def values(
     width, height = (resolution, resolution) if isinstance(resolution, int) else resolution
     dataset: dict[str, Any] = {"resolution": [width, height], "batch_size": batch_size, "enable_bucket": buckets}
     if buckets:
-        # With bucket_no_upscale the limits of a bucket's sides are ignored, so they are not written.
-        dataset |= {"bucket_reso_steps": 64, "bucket_no_upscale": True}
+        # The limits of a bucket's sides are ignored with bucket_no_upscale, and still compared with the resolution.
+        dataset |= {
+            "min_bucket_reso": min(256, width, height),
+            "max_bucket_reso": max(1024, width, height),
+            "bucket_reso_steps": 64,
+            "bucket_no_upscale": True,
+        }
     dataset["subsets"] = [_subset(subset) for subset in subsets]
     general = {
         "caption_extension": CAPTION_EXTENSION,

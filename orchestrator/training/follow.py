@@ -17,6 +17,7 @@ _USUAL = (
     "initial_epoch",
     "Could not load random states",
     "cache_latents_to_disk",
+    "bucket_no_upscale is set",
 )
 
 

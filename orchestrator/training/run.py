@@ -157,6 +157,9 @@ def _supervise(
         found = outcome.judge(planned)
     except KeyboardInterrupt:
         _interrupted(planned, record, identity, watch)
+    finally:
+        if child is not None:
+            child.let_go()
     record = _merge(record, watch)
     if found.finished:
         return _finish(planned, record, found, exit_code)
@@ -182,7 +185,7 @@ def _failure(
     planned: TrainingPlanned, record: RunRecord, watch: Watch, found: Outcome, exit_code: int | None
 ) -> OrchestratorError:
     reason = failure.explain(watch.said, exit_code)
-    ending = f"sd-scripts {processes.exit_words(exit_code)}"
+    ending = f"the trainer {processes.exit_words(exit_code)}"
     why = reason.why if reason else f"{found.why}; {ending}"
     _write_end(planned, record, "failed", why, exit_code)
     log = planned.folder / record.attempts[-1].log
