@@ -105,7 +105,9 @@ def test_infotext_is_shaped_like_the_real_one() -> None:
     assert infotext.write("cat", "", {"Steps": 2}) == "cat\nSteps: 2"
 
 
-_WORDS = st.text(st.characters(codec="utf-8", exclude_characters="\r\n\x0b\x0c\x1c\x1d\x1e\x85\u2028\u2029"), max_size=30)
+_WORDS = st.text(
+    st.characters(codec="utf-8", exclude_characters="\r\n\x0b\x0c\x1c\x1d\x1e\x85\u2028\u2029"), max_size=30
+)
 
 
 @given(_WORDS, _WORDS.map(str.strip))

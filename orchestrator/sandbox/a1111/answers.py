@@ -42,9 +42,11 @@ def response(body: bytes, status: int = 200, *, zipped: bool = False, media_type
 
 
 class Doorway:
-    """Outermost layer: loopback names only (no web page may reach the server under a name of its own),
-    X-Process-Time, and X-Simulated, which the real server has not: whatever is made from an answer can say what it
-    is."""
+    """Outermost layer of every request.
+
+    Loopback names only (no web page may reach the server under a name of its own), X-Process-Time, and X-Simulated,
+    which the real server has not: whatever is made from an answer can say what it is.
+    """
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
