@@ -44,8 +44,8 @@ def _for_script(manifest: Manifest) -> dict[str, Any]:
     for entry in values["entries"]:
         entry["seed"] = str(entry["seed"])
         if entry["recipe"]:
-            entry["recipe"] = {**entry["recipe"], "seed": str(entry["recipe"].get("seed", ""))}
-        # the proof repeats the recipe, and the manifest keeps it
+            entry["recipe"] = {**entry["recipe"], "seed": str(entry["recipe"].get("seed", "")), "init_path": None}
+        # a viewer may be sent away: no paths of this machine; the proof repeats the recipe, and the manifest keeps it
         del entry["proof"]
     return {**values, "summary": manifest.summary}
 

@@ -7,8 +7,9 @@ import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PureWindowsPath
 from typing import Any
+from urllib.parse import quote
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
@@ -51,9 +52,8 @@ class _Pictures:
 
     def record(self, picture: ReportPicture) -> int:
         copy = self.copy(picture)
-        self.records.append(
-            {"label": picture.label, "file": copy.full, "error": copy.error, "made": plain(picture.provenance)}
-        )
+        made = _for_script(plain(picture.provenance))
+        self.records.append({"label": picture.label, "file": copy.full, "error": copy.error, "made": made})
         return len(self.records) - 1
 
 
@@ -94,7 +94,7 @@ def plain(value: Any) -> Any:
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return {entry.name: plain(getattr(value, entry.name)) for entry in dataclasses.fields(value)}
     if isinstance(value, Mapping):
-        return {str(key): plain(inner) for key, inner in value.items()}
+        return {str(key): _name_only(plain(inner)) if _is_place(key) else plain(inner) for key, inner in value.items()}
     if isinstance(value, list | tuple | set | frozenset):
         return [plain(inner) for inner in value]
     if isinstance(value, Path):
@@ -102,6 +102,24 @@ def plain(value: Any) -> Any:
     if isinstance(value, float) and not math.isfinite(value):
         return None
     return value if value is None or isinstance(value, str | int | float | bool) else str(value)
+
+
+def _is_place(key: object) -> bool:
+    return str(key) in {"path", "folder"} or str(key).endswith(("_path", "_folder"))
+
+
+def _name_only(value: Any) -> Any:
+    # the Windows flavour splits at both kinds of slash
+    return PureWindowsPath(value).name if isinstance(value, str) else value
+
+
+def _for_script(value: Any) -> Any:
+    # JavaScript's numbers end at 2^53 and seeds at 2^63.
+    if isinstance(value, dict):
+        return {key: _for_script(inner) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [_for_script(inner) for inner in value]
+    return str(value) if isinstance(value, int) and abs(value) > 2**53 else value
 
 
 def _grid(
@@ -125,7 +143,7 @@ def _grid(
         title=section.title or source.title,
         summary=source.summary,
         prompt=source.prompt,
-        viewer=f"{place}/{VIEWER_NAME}",
+        viewer=quote(f"{place}/{VIEWER_NAME}"),
         sheets=tuple((name, copy) for name, _, copy in sheets),
     )
 

@@ -4,7 +4,12 @@
   const records = JSON.parse($("provenance").textContent);
   const links = [...document.querySelectorAll("[data-record]")];
   let at = -1;
-  const words = (value) => Array.isArray(value) ? value.map(words).join("\n") : (typeof value === "object" && value !== null ? JSON.stringify(value, null, 1) : String(value));
+  const spaced = (name) => name.replaceAll("_", " ");
+  const words = (value) => {
+    if (Array.isArray(value)) return value.map(words).join("\n");
+    if (typeof value !== "object" || value === null) return String(value);
+    return Object.entries(value).map(([name, inner]) => `${spaced(name)}: ${words(inner)}`).join("\n");
+  };
   const node = (tag, text) => { const made = document.createElement(tag); made.textContent = text; return made; };
   const show = (index) => {
     if (index < 0 || index >= links.length) return;
@@ -15,8 +20,8 @@
     $("large-error").hidden = Boolean(record.file);
     $("large-error").textContent = record.error;
     if (record.file) { $("large-image").src = record.file; $("large-image").alt = record.label; }
-    const rows = Object.entries(record.made).filter(([, value]) => value !== null && value !== "");
-    $("large-made").replaceChildren(...(rows.length ? rows : [["how it was made", "not recorded"]]).flatMap(([name, value]) => [node("dt", name), node("dd", words(value))]));
+    const rows = Object.entries(record.made).filter(([, value]) => value !== null && value !== "" && value.length !== 0);
+    $("large-made").replaceChildren(...(rows.length ? rows : [["how it was made", "not recorded"]]).flatMap(([name, value]) => [node("dt", spaced(name)), node("dd", words(value))]));
     $("large-previous").disabled = index === 0;
     $("large-next").disabled = index === links.length - 1;
     if (!$("large").open) $("large").showModal();
