@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 SMALLEST_DEG = 1.0
 # Around the mesh's box (forehead to chin), for hair, ears and neck, in shares of its size: left, up, right, down.
 _HEAD = (0.25, 0.45, 0.25, 0.15)
+_FACE_ONLY = (0.0, 0.0, 0.0, 0.0)
 # Corners stay this far inside the source, in pixels, so that interpolation never reaches beyond the edge.
 _INSIDE = 1.0
 #: No crop smaller than this share of the sides, even if the head is then cut.
@@ -118,8 +119,8 @@ def largest_crop(width: int, height: int, roll_deg: float, face: Box | None = No
     """The largest rectangle of a picture's own aspect, turned by `roll_deg`, that lies inside it and keeps the head.
 
     A rectangle of share k around C lies inside when C keeps a distance of k(w|cos|+h|sin|)/2 from the left and right
-    and k(w|sin|+h|cos|)/2 from the upper and lower edge. k falls from the largest possible until the head fits; at each
-    k, C is as near as it may be to where the face keeps its place in the frame.
+    and k(w|sin|+h|cos|)/2 from the upper and lower edge. k falls from the largest possible until the head fits, or at
+    least the face; at each k, C is as near as it may be to where the face keeps its place in the frame.
     """
     angle = math.radians(roll_deg)
     cos, sin = abs(math.cos(angle)), abs(math.sin(angle))
@@ -128,28 +129,29 @@ def largest_crop(width: int, height: int, roll_deg: float, face: Box | None = No
     middle = (width / 2, height / 2)
     if face is None:
         return Crop(middle, largest, roll_deg)
-    head = _head(face, width, height)
     focus = (face[0] + face[2] / 2, face[1] + face[3] / 2)
-    share = largest
-    while share >= min(_SMALLEST_CROP, largest):
-        in_frame = _rotated((share * (focus[0] - middle[0]), share * (focus[1] - middle[1])), roll_deg)
-        for wish in ((focus[0] - in_frame[0], focus[1] - in_frame[1]), focus):
-            centre = (
-                _clamp(wish[0], share * reach[0] / 2 + _INSIDE, width),
-                _clamp(wish[1], share * reach[1] / 2 + _INSIDE, height),
-            )
-            if all(_holds(Crop(centre, share, roll_deg), width, height, point) for point in head):
-                return Crop(centre, share, roll_deg)
-        share -= 0.01
-    in_frame = _rotated((largest * (focus[0] - middle[0]), largest * (focus[1] - middle[1])), roll_deg)
-    return Crop(
-        (
-            _clamp(focus[0] - in_frame[0], largest * reach[0] / 2 + _INSIDE, width),
-            _clamp(focus[1] - in_frame[1], largest * reach[1] / 2 + _INSIDE, height),
-        ),
-        largest,
-        roll_deg,
-    )
+
+    def nearest(wish: tuple[float, float], share: float) -> Crop:
+        across = _clamp(wish[0], share * reach[0] / 2 + _INSIDE, width)
+        down = _clamp(wish[1], share * reach[1] / 2 + _INSIDE, height)
+        return Crop((across, down), share, roll_deg)
+
+    def same_place(share: float) -> tuple[float, float]:
+        """The centre with which the face keeps its place in the frame."""
+        off = _rotated((share * (focus[0] - middle[0]), share * (focus[1] - middle[1])), roll_deg)
+        return focus[0] - off[0], focus[1] - off[1]
+
+    for margins in (_HEAD, _FACE_ONLY):
+        kept = _corners(face, margins, width, height)
+        for step in range(100):
+            share = largest - step / 100
+            if share < min(_SMALLEST_CROP, largest):
+                break
+            for wish in (same_place(share), focus):
+                crop = nearest(wish, share)
+                if all(_holds(crop, width, height, point) for point in kept):
+                    return crop
+    return nearest(same_place(largest), largest)
 
 
 def _first_turn(source: Path, target: Path, found: Measurement) -> Straightened:
@@ -217,11 +219,16 @@ def _measured(paths: Sequence[Path], cache: Path | None) -> list[Measurement]:
     return found
 
 
-def _head(face: Box, width: int, height: int) -> list[tuple[float, float]]:
-    """The corners of the head's box, as far as it is in the picture."""
+def _corners(
+    face: Box, margins: tuple[float, float, float, float], width: int, height: int
+) -> list[tuple[float, float]]:
+    """The corners of the face's box with margins (shares of its size.
+
+    Left, up, right, down), as far as in the picture.
+    """
     x, y, w, h = face
-    left, top = max(0.0, x - _HEAD[0] * w), max(0.0, y - _HEAD[1] * h)
-    right, bottom = min(float(width), x + (1 + _HEAD[2]) * w), min(float(height), y + (1 + _HEAD[3]) * h)
+    left, top = max(0.0, x - margins[0] * w), max(0.0, y - margins[1] * h)
+    right, bottom = min(float(width), x + (1 + margins[2]) * w), min(float(height), y + (1 + margins[3]) * h)
     return [(left, top), (right, top), (left, bottom), (right, bottom)]
 
 

@@ -1,0 +1,202 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import toml
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image, PngImagePlugin
+
+from orchestrator.dataset import build, collect, load
+from orchestrator.dataset.building import group_folders
+from orchestrator.errors import DatasetError, PictureError
+from orchestrator.files import sha256_file, write_json
+from orchestrator.profile.model import Group, Profile
+from orchestrator.workspace import Workspace
+
+
+def profile(**groups: object) -> Profile:
+    """One group from a picture set and one from the user's own folder."""
+    return Profile.model_validate(
+        {
+            "subject": {"name": "ai_model", "version": "v4"},
+            "pictures": [{"name": "faces", "prompt": "a face", "count": 3}],
+            "dataset": {
+                "groups": [
+                    {"name": "close-up", "caption": "{trigger}, close-up", "sets": ["faces"], "repeats": 2} | groups,
+                    {"name": "own", "caption": "{trigger}, own", "folders": ["my photos"], "repeats": 5},
+                ]
+            },
+        }
+    )
+
+
+@pytest.fixture
+def workspace(ugly_path: Path) -> Workspace:
+    """Three made pictures with their manifest, and two own ones: a PNG with infotext, a JPEG lying on its side."""
+    space = Workspace(ugly_path)
+    faces = space.picture_set("faces")
+    entries = []
+    for number in range(1, 4):
+        path = faces / f"{number:04d}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        note = PngImagePlugin.PngInfo()
+        note.add_text("parameters", f"a face, Seed: {number}")
+        Image.new("RGB", (64, 64), (number * 40, 90, 90)).save(path, pnginfo=note)
+        entries.append({"file": path.name, "sha256": sha256_file(path), "seed": number, "straightened_deg": 13.8})
+    write_json(faces / "manifest.json", {"set": "faces", "pictures": entries})
+    own = ugly_path / "my photos"
+    own.mkdir()
+    Image.new("RGBA", (64, 80), (200, 10, 10, 128)).save(own / "b.png")
+    turned = Image.Exif()
+    turned[0x0112] = 6
+    Image.new("RGB", (90, 60), "blue").save(own / "a.jpg", exif=turned)
+    (own / "a.txt").write_text("\ufeff{trigger}, on a beach\nsmiling\n", encoding="utf-8")
+    return space
+
+
+def test_it_is_what_sd_scripts_reads(workspace: Workspace) -> None:
+    built = build(profile(), workspace, collect(profile(), workspace))
+    close, own = built.groups
+    assert [close.folder.name, own.folder.name] == ["2_close-up", "5_own"]
+    assert sorted(path.name for path in close.folder.iterdir()) == [
+        f"000{n}.{end}" for n in (1, 2, 3) for end in ("png", "txt")
+    ]
+    assert (close.folder / "0001.txt").read_bytes() == b"ai_model_v4, close-up\n"
+    assert (own.folder / "0001.txt").read_bytes() == b"ai_model_v4, on a beach, smiling\n"
+    assert (own.folder / "0002.txt").read_bytes() == b"ai_model_v4, own\n"
+    config = toml.loads(built.config.read_text(encoding="utf-8"))
+    subsets = config["datasets"][0]["subsets"]
+    assert [(Path(subset["image_dir"]), subset["num_repeats"]) for subset in subsets] == [
+        (close.folder, 2),
+        (own.folder, 5),
+    ]
+    assert config["general"]["caption_extension"] == ".txt"
+    assert config["datasets"][0]["resolution"] == [512, 512]
+    assert built.count == 5
+    assert built.built
+
+
+def test_pictures_are_copied_untouched_where_they_can_be_and_written_upright_where_not(workspace: Workspace) -> None:
+    built = build(profile(), workspace, collect(profile(), workspace))
+    made = workspace.picture_set("faces") / "0002.png"
+    assert (built.groups[0].folder / "0002.png").read_bytes() == made.read_bytes()
+    with (
+        Image.open(built.groups[1].folder / "0001.png") as jpeg,
+        Image.open(built.groups[1].folder / "0002.png") as clear,
+    ):
+        assert (jpeg.format, jpeg.mode, jpeg.size) == ("PNG", "RGB", (60, 90))
+        assert (clear.format, clear.mode) == ("PNG", "RGB")
+
+
+def test_the_manifest_says_where_every_picture_came_from(workspace: Workspace) -> None:
+    Image.new("RGB", (64, 64), "green").save(workspace.picture_set("faces") / "0003.png")
+    built = build(profile(), workspace, collect(profile(), workspace))
+    manifest = json.loads(built.manifest.read_text(encoding="utf-8"))
+    first, _, retouched, own, _ = manifest["pictures"]
+    assert first["file"] == "2_close-up/0001.png"
+    assert first["sha256"] == sha256_file(built.folder / first["file"])
+    assert first["from"]["set"] == "faces"
+    assert first["from"]["origin"]["seed"] == 1
+    assert first["from"]["origin"]["straightened_deg"] == 13.8
+    assert retouched["from"]["origin"]["changed_by_hand"] is True
+    assert own["from"]["path"].endswith("a.jpg")
+    assert manifest["fingerprint"] == built.fingerprint
+
+
+def test_an_unchanged_dataset_is_left_alone(workspace: Workspace) -> None:
+    first = build(profile(), workspace, collect(profile(), workspace))
+    stamps = {path: path.stat().st_mtime_ns for path in first.folder.rglob("*")}
+    again = build(profile(), workspace, collect(profile(), workspace))
+    assert not again.built
+    assert again.fingerprint == first.fingerprint
+    assert {path: path.stat().st_mtime_ns for path in again.folder.rglob("*")} == stamps
+    assert load(workspace, "v4") == again
+
+
+@pytest.mark.parametrize("change", [{"repeats": 3}, {"caption": "{trigger}, face"}, {"count": 2}])
+def test_what_the_trainer_would_learn_otherwise_changes_the_fingerprint(
+    workspace: Workspace, change: dict[str, object]
+) -> None:
+    first = build(profile(), workspace, collect(profile(), workspace))
+    other = build(profile(**change), workspace, collect(profile(**change), workspace))
+    assert other.built
+    assert other.fingerprint != first.fingerprint
+    assert not list(other.folder.parent.glob(".*")), "nothing is left beside"
+    assert not list(other.folder.parent.glob("v4 *")), "a dataset as we made it needs no keeping"
+
+
+def test_a_moved_workspace_gets_its_paths_put_right_without_a_new_dataset(workspace: Workspace, tmp_path: Path) -> None:
+    first = build(profile(), workspace, collect(profile(), workspace))
+    moved = Workspace(workspace.root.rename(tmp_path / "elsewhere"))
+    again = build(profile(), moved, collect(profile(), moved))
+    assert not again.built
+    assert again.fingerprint == first.fingerprint
+    assert "elsewhere" in toml.loads(again.config.read_text(encoding="utf-8"))["datasets"][0]["subsets"][0]["image_dir"]
+
+
+def test_changes_by_hand_are_kept_beside_and_said(workspace: Workspace) -> None:
+    first = build(profile(), workspace, collect(profile(), workspace))
+    (first.groups[0].folder / "0001.txt").write_text("mine", encoding="utf-8")
+    (first.groups[0].folder / "0001_sd15.npz").write_bytes(b"a cache of sd-scripts is no change")
+    again = build(profile(), workspace, collect(profile(), workspace))
+    assert again.built
+    kept = again.folder.with_name("v4 changed 1")
+    assert (kept / "2_close-up" / "0001.txt").read_text(encoding="utf-8") == "mine"
+    (note,) = again.notes
+    assert "2_close-up/0001.txt" in note and "v4 changed 1" in note
+
+
+def test_a_folder_that_is_not_ours_is_never_touched(workspace: Workspace) -> None:
+    mine = workspace.dataset("v4") / "10_me" / "photo.png"
+    mine.parent.mkdir(parents=True)
+    mine.write_bytes(b"precious")
+    with pytest.raises(DatasetError, match="was not made by orchestrator"):
+        build(profile(), workspace, collect(profile(), workspace))
+    assert mine.read_bytes() == b"precious"
+
+
+def test_an_unreadable_picture_stops_the_build_and_leaves_the_old_dataset(workspace: Workspace) -> None:
+    first = build(profile(), workspace, collect(profile(), workspace))
+    (workspace.root / "my photos" / "c.png").write_bytes(b"\x89PNG broken")
+    with pytest.raises(PictureError, match=r"c\.png"):
+        build(profile(), workspace, collect(profile(), workspace))
+    assert load(workspace, "v4") == load(workspace, "v4")
+    assert (first.groups[1].folder / "0002.png").is_file()
+    assert not list(first.folder.parent.glob(".*"))
+
+
+@pytest.mark.parametrize(
+    ("data", "problem"), [(b"", "empty"), (b" \n,\n", "empty"), ("初音".encode("cp932"), "not UTF-8")]
+)
+def test_a_caption_sd_scripts_would_stop_at_is_refused_by_name(workspace: Workspace, data: bytes, problem: str) -> None:
+    (workspace.root / "my photos" / "b.txt").write_bytes(data)
+    pictures = collect(profile(), workspace)
+    assert [one.caption_problem for one in pictures] == ["", "", "", "", problem]
+    with pytest.raises(DatasetError, match=rf"b\.txt is {problem}"):
+        build(profile(), workspace, pictures)
+
+
+def test_sets_and_folders_that_are_not_there_are_named(workspace: Workspace) -> None:
+    (workspace.root / "my photos").rename(workspace.root / "other")
+    with pytest.raises(DatasetError, match="my photos"):
+        collect(profile(), workspace)
+    with pytest.raises(DatasetError, match="has none yet") as raised:
+        collect(profile(), Workspace(workspace.root / "empty"))
+    assert 'orchestrator pictures make "faces"' in raised.value.fix
+
+
+def test_a_group_left_without_pictures_is_refused(workspace: Workspace) -> None:
+    pictures = [one for one in collect(profile(), workspace) if one.group == "own"]
+    with pytest.raises(DatasetError, match="'close-up' has no pictures"):
+        build(profile(), workspace, pictures)
+
+
+@given(st.lists(st.tuples(st.text(min_size=1, max_size=12), st.integers(1, 20)), min_size=1, max_size=6))
+def test_group_folders_never_meet(groups: list[tuple[str, int]]) -> None:
+    made = [Group.model_construct(name=name, repeats=repeats) for name, repeats in groups]
+    names = group_folders(made)
+    assert len({name.casefold() for name in names}) == len(names)
+    assert all(name.split("_")[0] == str(repeats) for name, (_, repeats) in zip(names, groups, strict=True))

@@ -1,0 +1,75 @@
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from orchestrator.pictures.straighten import largest_crop, straighten, straighten_file
+
+angles = st.floats(-60, 60)
+sides = st.integers(64, 1200)
+
+
+@settings(deadline=None, max_examples=25)
+@given(angles, st.sampled_from([(96, 96), (96, 160), (200, 80)]))
+def test_no_corner_is_left_empty_and_the_size_stays(angle: float, size: tuple[int, int]) -> None:
+    straight = straighten(Image.new("RGB", size, "white"), angle)
+    assert straight.size == size
+    assert np.asarray(straight).min() == 255
+
+
+@given(angles, sides, sides, st.floats(0, 1), st.floats(0, 1), st.floats(0.05, 0.6))
+def test_the_crop_lies_inside_the_picture(
+    angle: float, width: int, height: int, at_x: float, at_y: float, size: float
+) -> None:
+    face_side = size * min(width, height)
+    face = (at_x * (width - face_side), at_y * (height - face_side), face_side, face_side)
+    crop = largest_crop(width, height, angle, face)
+    for across in (-0.5, 0.5):
+        for down in (-0.5, 0.5):
+            x, y = _turned(across * width * crop.share, down * height * crop.share, angle)
+            assert -0.01 <= x + crop.centre[0] <= width + 0.01
+            assert -0.01 <= y + crop.centre[1] <= height + 0.01
+    assert 0 < crop.share <= 1
+
+
+@given(st.floats(-25, 25), st.floats(0.3, 0.7), st.floats(0.3, 0.6))
+def test_a_head_near_the_middle_stays_whole(angle: float, at_x: float, at_y: float) -> None:
+    face = (at_x * 512 - 50, at_y * 512 - 60, 100, 120)
+    crop = largest_crop(512, 512, angle, face)
+    for corner in (
+        (face[0], face[1]),
+        (face[0] + 100, face[1]),
+        (face[0], face[1] + 120),
+        (face[0] + 100, face[1] + 120),
+    ):
+        x, y = _turned(corner[0] - crop.centre[0], corner[1] - crop.centre[1], -angle)
+        assert max(abs(x), abs(y)) <= crop.share * 256 + 1e-6
+
+
+def test_without_a_lean_next_to_nothing_is_cut() -> None:
+    assert largest_crop(512, 512, 0.0).share == pytest.approx(510 / 512)
+    assert largest_crop(512, 512, 13.8).share == pytest.approx(0.826, abs=0.005)
+
+
+def test_a_leaning_bar_stands_upright_afterwards(tmp_path: Path) -> None:
+    bar = Image.new("RGB", (300, 300), "grey")
+    bar.paste((255, 255, 255), (140, 40, 160, 260))
+    source = tmp_path / "leaning bar.png"
+    bar.rotate(-14, Image.Resampling.BICUBIC, fillcolor=(128, 128, 128)).save(source)
+    done = straighten_file(source, tmp_path / "straight" / "bar.png", 14.0)
+    assert done.angle == 14.0
+    pixels = np.asarray(Image.open(done.path).convert("L"), dtype=float) > 200
+    upper, lower = np.nonzero(pixels[100])[0].mean(), np.nonzero(pixels[200])[0].mean()
+    assert abs(upper - lower) < 1.0
+    assert source.exists()
+
+
+def _turned(x: float, y: float, degrees: float) -> tuple[float, float]:
+    angle = math.radians(degrees)
+    return math.cos(angle) * x - math.sin(angle) * y, math.sin(angle) * x + math.cos(angle) * y
