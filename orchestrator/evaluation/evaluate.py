@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from orchestrator.evaluation.identity import Anchors, find_centre
+from orchestrator.evaluation.identity import Anchors, find_centres
 from orchestrator.evaluation.judge import Tagged, TagServer, score, tag_pictures
 from orchestrator.evaluation.records import write_observations, write_scout, write_verdict
 from orchestrator.evaluation.rounds import Observed, Place, Shown, observe, plan_rounds
@@ -158,11 +158,14 @@ def look(
 
 
 def _dataset(wanted: Sequence[Measurement]) -> Anchors:
-    """The centre of the dataset's faces, of one embedding only."""
+    """The centres of the dataset's faces, of one embedding only."""
     name = next((seen.embedding_name for seen in wanted if seen.identity is not None), "")
-    return find_centre(
-        [seen.identity for seen in wanted if seen.identity is not None and seen.embedding_name == name], name
-    )
+    faces = [
+        (seen.face.framing, seen.identity)
+        for seen in wanted
+        if seen.face is not None and seen.identity is not None and seen.embedding_name == name
+    ]
+    return find_centres(faces, name)
 
 
 def _reasons(tagged: Tagged, measured: Iterable[Measurement]) -> list[str]:

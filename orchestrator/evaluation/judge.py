@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
+from textwrap import shorten
 from typing import Any, Protocol
 
 from orchestrator.errors import ServerError
@@ -26,6 +27,8 @@ WD14_SEEN_FROM = 0.35
 DEEPDANBOORU_SEEN_FROM = 0.5
 DEEPDANBOORU = "deepdanbooru"
 IN_FLIGHT = 2
+#: A model that fails on this many pictures one after the other, before any answer, is not there.
+_TRIES = 3
 #: Of the tags nobody asks for, those below this are not kept: a model knows about 9,000.
 _WORTH_KEEPING = 0.05
 #: Raised when the names asked for change, since the cache holds only those and the likely ones.
@@ -99,8 +102,9 @@ def tag_pictures(
 
     `cache`: folder of answers, by picture content and model. `journals`: folder that remembers changed options until
     they are back. `model`: a WD14 model's name, or `deepdanbooru`; empty = the newest WD14, else deepdanbooru. A model
-    that fails on the first picture is not there (its weights are fetched on first use); a later failure leaves that
-    one picture without tags. Raises `ServerUnreachable` when the server is gone; tags got until then are kept.
+    that fails on the first three pictures is not there (its weights are fetched on first use); any other failure
+    leaves that one picture without tags. Raises `ServerUnreachable` when the server is gone; tags got until then are
+    kept.
     """
     give_back(server, journals)
     if not pictures:
@@ -115,21 +119,20 @@ def tag_pictures(
         if todo and not tagger.is_wd14:
             ranks = borrowed_options(server, _RANKING_OPTIONS, journals)
         with ranks:
-            if todo:
-                try:
-                    found[todo[0]] = _ask(server, tagger, pictures[todo[0]], places[todo[0]])
-                except ServerError as error:
-                    reasons.append(error.what)
-                    continue
             report = on_tagged or (lambda picture: None)
-            for index in sorted({*range(len(pictures))} - {*todo[1:]}):
+            failed = _first_answer(server, tagger, pictures, places, todo, found)
+            if failed and not any(found):
+                reasons.append(failed)
+                continue
+            left = [i for i in todo[:_TRIES] if found[i] is None] + todo[_TRIES:]
+            for index in sorted({*range(len(pictures))} - {*left}):
                 report(pictures[index])
-            _ask_all(server, tagger, pictures, places, todo[1:], found, report)
+            _ask_all(server, tagger, pictures, places, left, found, report)
         known = names_known(tags for tags in found if tags)
         if known:
             return Tagged(tuple(found), tagger, known)
         reasons.append(f"{tagger.model} knows none of the tags asked for")
-    why = "; ".join(reasons) or "A1111 has no tagger"
+    why = "; ".join(shorten(reason, 160, placeholder=" …") for reason in reasons) or "A1111 has no tagger"
     return Tagged(tuple(None for _ in pictures), not_measured=why)
 
 
@@ -156,6 +159,25 @@ def _taggers(server: TagServer, model: str) -> list[Tagger]:
         server.tagger_models(), key=lambda name: ("wd" not in name.lower(), "v3" not in name, "v2" not in name, name)
     )
     return [*(Tagger(name, WD14_SEEN_FROM) for name in listed[:1]), Tagger(DEEPDANBOORU, DEEPDANBOORU_SEEN_FROM)]
+
+
+def _first_answer(
+    server: TagServer,
+    tagger: Tagger,
+    pictures: Sequence[Path],
+    places: Sequence[Path],
+    todo: Sequence[int],
+    found: list[dict[str, float] | None],
+) -> str:
+    """Try the model on the first pictures until one is answered; empty when one was, else what the server said."""
+    said = ""
+    for index in todo[:_TRIES]:
+        try:
+            found[index] = _ask(server, tagger, pictures[index], places[index])
+            return ""
+        except ServerError as error:
+            said = error.what
+    return said
 
 
 def _ask_all(

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from orchestrator.errors import InputError
-from orchestrator.evaluation.identity import Anchors, set_baselines
+from orchestrator.evaluation.identity import ALL_FRAMINGS, Anchors, set_baselines, without_round
 from orchestrator.evaluation.judge import score
 from orchestrator.evaluation.observations import BASELINE, CellId, Observation
 from orchestrator.evaluation.statistics import mean
@@ -100,16 +101,17 @@ def observe(
 ) -> Observed:
     """The observations of all places, in their order.
 
-    `dataset`: the anchors from the dataset alone (`find_centre`); `known`: tag names the model knows; `seen_from`:
+    `dataset`: the anchors from the dataset alone (`find_centres`); `known`: tag names the model knows; `seen_from`:
     from which score a picture obeys.
     """
     by_name = {round_.name: round_ for round_ in rounds}
     at = list(zip(places, shown, strict=True))
-    distances = [_distance(picture, dataset) for picture in shown]
-    baseline: dict[str, list[float]] = {name: [] for name in by_name}
+    framings = {name: dataset.framing(_framing(name, at)) for name in by_name}
+    distances = [_distance(picture, dataset, framings[place.round]) for place, picture in at]
+    baseline: dict[str, tuple[str, list[float]]] = {name: (framing, []) for name, framing in framings.items()}
     for (place, _), distance in zip(at, distances, strict=True):
         if place.cell.is_baseline and distance is not None:
-            baseline[place.round].append(distance)
+            baseline[place.round][1].append(distance)
     anchors = _without_unrecognised(set_baselines(dataset, baseline), at)
     deaf = _deaf_rounds(at, rounds, known)
     observations = []
@@ -167,21 +169,29 @@ def _something_to_test(
         )
 
 
-def _distance(picture: Shown, dataset: Anchors) -> float | None:
+def _framing(round_name: str, at: Sequence[tuple[Place, Shown]]) -> str | None:
+    """The framing most of a round's faces have; one for all cells, so that all are compared with the same centre."""
+    found = Counter(
+        picture.measurement.face.framing
+        for place, picture in at
+        if place.round == round_name and picture.measurement is not None and picture.measurement.face is not None
+    )
+    return found.most_common(1)[0][0] if found else None
+
+
+def _distance(picture: Shown, dataset: Anchors, framing: str) -> float | None:
     seen = picture.measurement
-    if seen is None or seen.identity is None or not dataset.centre:
+    if seen is None or seen.identity is None or ALL_FRAMINGS not in dataset.centres:
         return None
     if seen.embedding_name != dataset.embedding_name:
         # Two embeddings live in two spaces; a distance between them means nothing.
         return None
-    return dataset.distance(seen.identity)
+    return dataset.distance(seen.identity, framing)
 
 
 def _without_unrecognised(anchors: Anchors, at: Sequence[tuple[Place, Shown]]) -> Anchors:
     """The anchors without the rounds in which most faces are too small to tell who it is."""
-    far = dict(anchors.baseline_distance)
-    why = dict(anchors.not_measured)
-    for name in list(far):
+    for name in tuple(anchors.rounds):
         faces = [
             picture.measurement
             for place, picture in at
@@ -189,9 +199,8 @@ def _without_unrecognised(anchors: Anchors, at: Sequence[tuple[Place, Shown]]) -
         ]
         lost = sum(face.identity is None for face in faces)
         if lost > MOST_UNRECOGNISED * len(faces):
-            del far[name]
-            why[name] = f"{lost} of its {len(faces)} faces are too small to be recognised"
-    return Anchors(anchors.centre, anchors.own_distance, far, anchors.references, anchors.embedding_name, why)
+            anchors = without_round(anchors, name, f"{lost} of its {len(faces)} faces are too small to be recognised")
+    return anchors
 
 
 def _deaf_rounds(at: Sequence[tuple[Place, Shown]], rounds: Sequence[Round], known: frozenset[str]) -> dict[str, str]:

@@ -130,11 +130,14 @@ def test_without_any_tagger_nothing_is_made_up(pictures: list[Path], tmp_path: P
     assert server.stored == USERS_OPTIONS
 
 
-def test_a_picture_the_server_cannot_read_stays_without_tags(pictures: list[Path], tmp_path: Path) -> None:
+@pytest.mark.parametrize("broken", [0, 3])
+def test_a_picture_the_server_cannot_read_stays_without_tags(pictures: list[Path], tmp_path: Path, broken: int) -> None:
     server = Server(wd14=("wd14-v2",))
-    server.broken = {pictures[3].read_bytes()}
-    tagged = tag_pictures(pictures, server, tmp_path / "tags", tmp_path)
-    assert [tags is None for tags in tagged.tags] == [False, False, False, True, False]
+    server.broken = {pictures[broken].read_bytes()}
+    told: list[Path] = []
+    tagged = tag_pictures(pictures, server, tmp_path / "tags", tmp_path, on_tagged=told.append)
+    assert [tags is None for tags in tagged.tags] == [i == broken for i in range(5)]
+    assert sorted(told) == pictures
 
 
 def test_a_damaged_answer_in_the_cache_is_asked_again(pictures: list[Path], tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ import pytest
 from evaluation_worlds import observe_world, story
 
 from orchestrator.errors import InputError, WorkspaceError
-from orchestrator.evaluation.identity import find_centre
+from orchestrator.evaluation.identity import find_centres
 from orchestrator.evaluation.observations import BASELINE, CellId, Observation
 from orchestrator.evaluation.records import (
     read_observations,
@@ -110,7 +110,7 @@ def measured(person: float | None, *, roll: float = 2.0, face: bool = True, look
     )
 
 
-DATASET = find_centre([(x, *[0.0] * 127) for x in (-0.1, 0.0, 0.1, 0.05)], "dlib")
+DATASET = find_centres([("close-up", (x, *[0.0] * 127)) for x in (-0.1, 0.0, 0.1, 0.05)], "dlib")
 KNOWN = frozenset({"arm_up", "crossed_arms"})
 
 
@@ -175,14 +175,14 @@ def test_a_tag_that_does_not_rise_when_asked_for_is_not_believed() -> None:
 
 def test_two_embeddings_are_never_mixed() -> None:
     places = planned()
-    other = find_centre([(x, *[0.0] * 127) for x in (0.0, 0.1, 0.2)], "arcface")
+    other = find_centres([("close-up", (x, *[0.0] * 127)) for x in (0.0, 0.1, 0.2)], "arcface")
     observed = observe(places, [shown(p) for p in places], [RAISED, CROSSED], other, KNOWN)
     assert all(o.identity_distance is None for o in observed.observations)
 
 
 def test_a_profile_without_faces_in_its_dataset_is_told_so() -> None:
     places = planned()
-    observed = observe(places, [shown(p) for p in places], [RAISED, CROSSED], find_centre([]), KNOWN)
+    observed = observe(places, [shown(p) for p in places], [RAISED, CROSSED], find_centres([]), KNOWN)
     assert observed.not_measured == (
         "Identity was not measured: no face in the dataset could be measured; at least 3 are needed.",
     )
