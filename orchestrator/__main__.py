@@ -41,7 +41,7 @@ def main(arguments: list[str] | None = None) -> int:
         return error.exit_code
     except BrokenPipeError:
         # `orchestrator … | head`: the reader has gone. The stream is replaced, else Python complains once more at exit.
-        sys.stdout = Path(os.devnull).open("w", encoding="utf-8")
+        sys.stdout = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115 (lives until the end)
         return 0
     except OSError as error:
         from orchestrator.files import storage_error
@@ -77,14 +77,17 @@ def _say(text: str) -> None:
 
 
 def _survive_any_console() -> None:
-    # A Japanese Windows console is cp932 and a redirected one may be ASCII: a sign it does not have must not end the run.
+    # A Japanese Windows console is cp932 and a redirected one may be ASCII: a sign it does not have must not end the
+    # run.
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="replace")
 
 
 def _write_log(error: BaseException) -> Path | None:
-    """The traceback in a file, without the password; None where no file can be written (then there is no place to point at)."""
+    """The traceback in a file, without the password; None where no file can be written (then there is no place to point
+    at).
+    """
     import platformdirs
 
     folder = Path(platformdirs.user_log_dir("orchestrator", appauthor=False))

@@ -1,8 +1,8 @@
 """The article played from v3 to v4, through the same functions a user's run takes.
 
-v3 is trained on the pictures as they were first drawn: the close-ups lean, the dataset check says what that will lock in, and the grid
-shows it. v4 straightens, varies and rebalances them, and goes on to the verdict. Both are the one profile: `before` takes from it what
-v4 does to the pictures.
+v3 is trained on the pictures as they were first drawn: the close-ups lean, the dataset check says what that will lock
+in, and the grid shows it. v4 straightens, varies and rebalances them, and goes on to the verdict. Both are the one
+profile: `before` takes from it what v4 does to the pictures.
 """
 
 from __future__ import annotations
@@ -61,7 +61,9 @@ def play(profile: Profile, workspace: Workspace, stage: Stage) -> Played:
     checkpoint = pipeline.base_checkpoint(profile, renderer)
 
     stage.say(f"{earlier.subject.version}: the pictures as they were first drawn")
-    pipeline.make_pictures(earlier, workspace, renderer, only=[s.name for s in earlier.pictures], on_progress=stage.on_progress)
+    pipeline.make_pictures(
+        earlier, workspace, renderer, only=[s.name for s in earlier.pictures], on_progress=stage.on_progress
+    )
     _train(earlier, workspace, stage, checkpoint)
     deployed = pipeline.deploy_run(workspace, earlier.run_name, stage.client, stage.lora_folder)
     pipeline.draw_grids(earlier, workspace, renderer, deployed, on_progress=stage.on_progress)
@@ -101,7 +103,12 @@ def before(profile: Profile) -> Profile:
     if missing:
         raise InputError(f"The demo cannot be played with this profile: it has no {', no '.join(missing)}.")
     groups = tuple(
-        group.model_copy(update={"sets": tuple(_first_drawn(profile, name) for name in group.sets), "count": _fewer(group.count, index)})
+        group.model_copy(
+            update={
+                "sets": tuple(_first_drawn(profile, name) for name in group.sets),
+                "count": _fewer(group.count, index),
+            }
+        )
         for index, group in enumerate(profile.dataset.groups)
     )
     drawn = {name for group in groups for name in group.sets}
@@ -139,4 +146,3 @@ def _keep(workspace: Workspace, earlier: Profile) -> None:
 
     values = earlier.model_dump(mode="json", exclude_defaults=True, exclude_none=True)
     write_text(workspace.root / f"lora.{earlier.subject.version}.toml", tomli_w.dumps(values))
-

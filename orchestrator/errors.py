@@ -16,8 +16,8 @@
     ├── ProofError                       6   A1111 said yes and did something else
     └── StorageError                     7   disk full, no permission, a file that another program holds
 
-Every error says what happened, why probably, and what to do now. Exit code 1 is a defect of ours, 2 is a wrong command line,
-130 is Ctrl-C.
+Every error says what happened, why probably, and what to do now. Exit code 1 is a defect of ours, 2 is a wrong command
+line, 130 is Ctrl-C.
 """
 
 from __future__ import annotations
@@ -29,7 +29,8 @@ from pathlib import Path
 class OrchestratorError(Exception):
     """An error meant for the person at the keyboard.
 
-    `what` happened is one sentence; `cause` is the probable reason; `fix` is what to do now. The two may be empty, `what` may not.
+    `what` happened is one sentence; `cause` is the probable reason; `fix` is what to do now. The two may be empty,
+    `what` may not.
     """
 
     exit_code = 1
@@ -58,7 +59,9 @@ class ProfileError(InputError):
         self.problems = tuple(problems)
         count = "1 problem" if len(self.problems) == 1 else f"{len(self.problems)} problems"
         listed = "\n".join(f"  {problem}" for problem in self.problems)
-        super().__init__(f"{source} has {count}:\n{listed}", fix="Correct the lines above and run the same command again.")
+        super().__init__(
+            f"{source} has {count}:\n{listed}", fix="Correct the lines above and run the same command again."
+        )
 
 
 class WorkspaceError(InputError):
@@ -71,7 +74,8 @@ class PictureError(InputError):
     def __init__(self, path: Path | str, why: str) -> None:
         self.path = path
         super().__init__(
-            f"{path} cannot be used as a picture: {why}.", fix="Remove the file or replace it, then run the same command again."
+            f"{path} cannot be used as a picture: {why}.",
+            fix="Remove the file or replace it, then run the same command again.",
         )
 
 
@@ -107,7 +111,9 @@ class MissingExtra(InstallError):
     def __init__(self, extra: str, what_for: str, *, cause: str = "") -> None:
         self.extra = extra
         super().__init__(
-            f"{what_for}: not measured.", cause=cause, fix=f"python3 -m pip install 'orchestrator[{extra}]' adds what is missing."
+            f"{what_for}: not measured.",
+            cause=cause,
+            fix=f"python3 -m pip install 'orchestrator[{extra}]' adds what is missing.",
         )
 
 
@@ -118,7 +124,9 @@ class ToolError(OrchestratorError):
 
 
 class ServerError(ToolError):
-    """A1111 answered a request with an error. `status` is the HTTP code, `kind` the exception class it named (may be empty)."""
+    """A1111 answered a request with an error. `status` is the HTTP code, `kind` the exception class it named (may be
+    empty).
+    """
 
     def __init__(self, route: str, status: int, kind: str, text: str, *, cause: str = "", fix: str = "") -> None:
         self.route = route

@@ -1,7 +1,7 @@
 """Reading and writing files so that nothing already made is ever lost.
 
-Every write goes to a temporary name in the same folder and is renamed over the target, so that a reader, a crash or a full disk sees
-either the old file or the new one.
+Every write goes to a temporary name in the same folder and is renamed over the target, so that a reader, a crash or a
+full disk sees either the old file or the new one.
 """
 
 from __future__ import annotations
@@ -22,13 +22,15 @@ from orchestrator.errors import PictureError, StorageError
 if TYPE_CHECKING:
     from PIL import Image
 
-#: Largest picture opened, in pixels. A1111's own limit for one sheet is 200 MP (img_max_size_mp); anything larger is refused as a bomb.
+#: Largest picture opened, in pixels. A1111's own limit for one sheet is 200 MP (img_max_size_mp); anything larger is
+#: refused as a bomb.
 MAX_PICTURE_PIXELS = 200_000_000
 # EDQUOT does not exist on Windows.
 _DISK_FULL = frozenset({errno.ENOSPC, errno.EFBIG, getattr(errno, "EDQUOT", errno.ENOSPC)})
 PICTURE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".bmp"})
 
-# Windows: a virus scanner or an indexer may hold a fresh file for a moment, and os.replace then fails with access denied.
+# Windows: a virus scanner or an indexer may hold a fresh file for a moment, and os.replace then fails with access
+# denied.
 _REPLACE_TRIES = 10
 _REPLACE_PAUSE_S = 0.05
 
@@ -88,7 +90,8 @@ def storage_error(error: OSError, path: Path) -> StorageError:
     """The sentence for an operating system's error at `path`."""
     if error.errno in _DISK_FULL:
         return StorageError(
-            f"The disk is full: {path} could not be written.", fix="Free some space; the same command then goes on where it stopped."
+            f"The disk is full: {path} could not be written.",
+            fix="Free some space; the same command then goes on where it stopped.",
         )
     if isinstance(error, PermissionError):
         return StorageError(
@@ -109,13 +112,17 @@ def sha256_file(path: Path) -> str:
 
 
 def open_picture(path: Path) -> Image.Image:
-    """A picture fully decoded as RGB, turned upright by its EXIF orientation. Raises `PictureError` for anything else."""
+    """A picture fully decoded as RGB, turned upright by its EXIF orientation. Raises `PictureError` for anything
+    else.
+    """
     from PIL import Image, ImageOps, UnidentifiedImageError
 
     try:
         with Image.open(path) as image:
             if image.width * image.height > MAX_PICTURE_PIXELS:
-                raise PictureError(path, f"{image.width}×{image.height} pixels are more than {MAX_PICTURE_PIXELS // 1_000_000} MP")
+                raise PictureError(
+                    path, f"{image.width}×{image.height} pixels are more than {MAX_PICTURE_PIXELS // 1_000_000} MP"
+                )
             image.load()
             upright = ImageOps.exif_transpose(image)
             return upright.convert("RGB")
@@ -137,7 +144,9 @@ def picture_files(folder: Path) -> list[Path]:
 
 
 # Windows refuses these names whatever the extension.
-_RESERVED = frozenset({"con", "prn", "aux", "nul", *(f"com{i}" for i in range(1, 10)), *(f"lpt{i}" for i in range(1, 10))})
+_RESERVED = frozenset(
+    {"con", "prn", "aux", "nul", *(f"com{i}" for i in range(1, 10)), *(f"lpt{i}" for i in range(1, 10))}
+)
 
 
 def file_stem(text: str) -> str:

@@ -2,13 +2,14 @@
 
     profile ─► pictures ─► dataset ─► training ─► lora ─► grid ─► evaluation ─► report
 
-Every function may be called again: what is complete and unchanged is left alone, what is missing is made. Progress is told to
-`on_progress(what, done, total)`. The command line and the demo do nothing but call these.
+Every function may be called again: what is complete and unchanged is left alone, what is missing is made. Progress is
+told to `on_progress(what, done, total)`. The command line and the demo do nothing but call these.
 """
 
 from __future__ import annotations
 
 import contextlib
+import functools
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -51,7 +52,9 @@ class Checked:
 
 
 def open_renderer(profile: Profile, workspace: Workspace, client: A1111) -> Renderer:
-    """Find out what the server is and make ready to draw with the profile's checkpoint, through the workspace's cache."""
+    """Find out what the server is and make ready to draw with the profile's checkpoint, through the workspace's
+    cache.
+    """
     from orchestrator.render.cache import PictureCache
     from orchestrator.render.engine import Renderer
     from orchestrator.render.server import connect
@@ -67,7 +70,12 @@ def recipe_maker(profile: Profile, renderer: Renderer) -> MakeRecipe:
 
 
 def make_pictures(
-    profile: Profile, workspace: Workspace, renderer: Renderer, *, only: Iterable[str] = (), on_progress: OnProgress = _quiet
+    profile: Profile,
+    workspace: Workspace,
+    renderer: Renderer,
+    *,
+    only: Iterable[str] = (),
+    on_progress: OnProgress = _quiet,
 ) -> list[MadeSet]:
     """profile → pictures: make the picture sets (all, or those named), in the profile's order."""
     from orchestrator.pictures.sets import make_set
@@ -77,7 +85,15 @@ def make_pictures(
     for picture_set in profile.pictures:
         if picture_set.name in wanted:
             what = f"pictures: {picture_set.name}"
-            made.append(make_set(profile, picture_set, workspace, renderer, lambda done, total, what=what: on_progress(what, done, total)))
+            made.append(
+                make_set(
+                    profile,
+                    picture_set,
+                    workspace,
+                    renderer,
+                    functools.partial(on_progress, what),
+                )
+            )
     return made
 
 
@@ -127,7 +143,9 @@ def train_version(
 
 @contextlib.contextmanager
 def card_for_training(client: A1111 | None) -> Iterator[None]:
-    """Let A1111 free the graphics card's memory while sd-scripts trains on it, and load its checkpoint again afterwards."""
+    """Let A1111 free the graphics card's memory while sd-scripts trains on it, and load its checkpoint again
+    afterwards.
+    """
     if client is None:
         yield
         return
@@ -135,7 +153,8 @@ def card_for_training(client: A1111 | None) -> Iterator[None]:
     try:
         yield
     finally:
-        # The training's own outcome matters more than a webui that was closed meanwhile; it loads by itself when it is asked to draw.
+        # The training's own outcome matters more than a webui that was closed meanwhile; it loads by itself when it is
+        # asked to draw.
         with contextlib.suppress(OrchestratorError):
             client.reload_checkpoint()
 
@@ -150,7 +169,9 @@ def base_checkpoint(profile: Profile, renderer: Renderer | None) -> Path:
     if named and path.exists():
         return path
     raise InputError(
-        f"The base checkpoint {named!r} is not on this machine." if named else "The base checkpoint to train on is not named.",
+        f"The base checkpoint {named!r} is not on this machine."
+        if named
+        else "The base checkpoint to train on is not named.",
         cause="A1111 runs on another machine, or its file has moved." if not profile.base.path else "",
         fix="Give its file as `base.path` in lora.toml.",
     )
@@ -198,7 +219,9 @@ def draw_grids(
     return results
 
 
-def scout_seeds(profile: Profile, workspace: Workspace, renderer: Renderer, *, on_progress: OnProgress = _quiet) -> ScoutResult:
+def scout_seeds(
+    profile: Profile, workspace: Workspace, renderer: Renderer, *, on_progress: OnProgress = _quiet
+) -> ScoutResult:
     """Find, without LoRA, the seeds that obey the poses of the rounds."""
     from orchestrator.evaluation import evaluate
 
@@ -215,9 +238,16 @@ def scout_seeds(profile: Profile, workspace: Workspace, renderer: Renderer, *, o
 
 
 def evaluate_version(
-    profile: Profile, workspace: Workspace, renderer: Renderer, deployed: Sequence[Deployed], *, on_progress: OnProgress = _quiet
+    profile: Profile,
+    workspace: Workspace,
+    renderer: Renderer,
+    deployed: Sequence[Deployed],
+    *,
+    on_progress: OnProgress = _quiet,
 ) -> Verdict:
-    """lora → evaluation: the rounds on the scouted seeds, and the verdict. Raises `WorkspaceError` before seeds were scouted."""
+    """lora → evaluation: the rounds on the scouted seeds, and the verdict. Raises `WorkspaceError` before seeds were
+    scouted.
+    """
     from orchestrator.evaluation import evaluate
     from orchestrator.evaluation.records import read_scout
 
@@ -242,7 +272,9 @@ def evaluate_version(
 
 
 def write_report(profile: Profile, workspace: Workspace) -> Path:
-    """evaluation → report: one self-contained HTML folder over everything the workspace holds. Returns its index.html."""
+    """evaluation → report: one self-contained HTML folder over everything the workspace holds. Returns its
+    index.html.
+    """
     from orchestrator.report.gather import gather
     from orchestrator.report.write import write_report as write
 
@@ -254,9 +286,15 @@ def dataset_pictures(workspace: Workspace, version: str) -> list[Path]:
     from orchestrator.files import picture_files
 
     folder = workspace.dataset(version)
-    found = [path for group in sorted(folder.iterdir()) if group.is_dir() for path in picture_files(group)] if folder.is_dir() else []
+    found = (
+        [path for group in sorted(folder.iterdir()) if group.is_dir() for path in picture_files(group)]
+        if folder.is_dir()
+        else []
+    )
     if not found:
-        raise WorkspaceError(f"The dataset of {version} is not built yet.", fix="Run `orchestrator dataset build` first.")
+        raise WorkspaceError(
+            f"The dataset of {version} is not built yet.", fix="Run `orchestrator dataset build` first."
+        )
     return found
 
 
@@ -264,7 +302,9 @@ def _named(names: Sequence[str], only: Iterable[str], kind: str) -> set[str]:
     chosen = list(only)
     unknown = [name for name in chosen if name not in names]
     if unknown:
-        raise InputError(f"The profile has no {kind} {', '.join(map(repr, unknown))}.", fix=f"It has: {', '.join(names) or 'none'}.")
+        raise InputError(
+            f"The profile has no {kind} {', '.join(map(repr, unknown))}.", fix=f"It has: {', '.join(names) or 'none'}."
+        )
     return set(chosen or names)
 
 

@@ -1,4 +1,6 @@
-"""Where the installs are. Sources, the later wins: settings.toml in the user's configuration folder, ORCHESTRATOR_* variables, the command line."""
+"""Where the installs are. Sources, the later wins: settings.toml in the user's configuration folder, ORCHESTRATOR_*
+variables, the command line.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +23,9 @@ def settings_file() -> Path:
 
 
 class Settings(BaseSettings):
-    """The user's installs. A password comes from ORCHESTRATOR_A1111_PASSWORD alone, so that it stands in no file and no process list."""
+    """The user's installs. A password comes from ORCHESTRATOR_A1111_PASSWORD alone, so that it stands in no file and no
+    process list.
+    """
 
     model_config = SettingsConfigDict(env_prefix="ORCHESTRATOR_", extra="forbid", frozen=True)
 
@@ -62,11 +66,20 @@ class Settings(BaseSettings):
 
 
 def load_settings(**given: Any) -> Settings:
-    """The settings, with what the command line gave on top (None = not given). Raises `InputError` naming every wrong value."""
+    """The settings, with what the command line gave on top (None = not given). Raises `InputError` naming every wrong
+    value.
+    """
     try:
         return Settings(**{key: value for key, value in given.items() if value is not None})
     except ValidationError as error:
-        problems = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg'].removeprefix('Value error, ')}" for e in error.errors())
-        raise InputError(f"The settings cannot be used: {problems}.", fix=f"Correct {settings_file()}, the ORCHESTRATOR_* variables or the options.") from None
+        problems = "; ".join(
+            f"{'.'.join(map(str, e['loc']))}: {e['msg'].removeprefix('Value error, ')}" for e in error.errors()
+        )
+        raise InputError(
+            f"The settings cannot be used: {problems}.",
+            fix=f"Correct {settings_file()}, the ORCHESTRATOR_* variables or the options.",
+        ) from None
     except ValueError as error:
-        raise InputError(f"{settings_file()} is not valid TOML: {error}.", fix="Correct the file and run the same command again.") from None
+        raise InputError(
+            f"{settings_file()} is not valid TOML: {error}.", fix="Correct the file and run the same command again."
+        ) from None

@@ -56,7 +56,9 @@ class Workspace:
 
     @property
     def cache(self) -> Path:
-        """Pictures by recipe and measurements by picture; may be deleted at any time, everything in it can be made again."""
+        """Pictures by recipe and measurements by picture; may be deleted at any time, everything in it can be made
+        again.
+        """
         return self.root / ".orchestrator" / "cache"
 
     @property

@@ -11,7 +11,9 @@ import pytest
 
 @pytest.fixture
 def ugly_path(tmp_path: Path) -> Path:
-    """A folder with a blank, quotes, a bracket, an accent and Japanese in its name: whatever quotes a path wrongly shows here."""
+    """A folder with a blank, quotes, a bracket, an accent and Japanese in its name: whatever quotes a path wrongly
+    shows here.
+    """
     folder = tmp_path / "it's a 'folder' [v1] é 初音ミク"
     folder.mkdir()
     return folder

@@ -1,10 +1,10 @@
 """The A1111 client: one pooled connection, typed answers, errors for people.
 
-    from orchestrator import A1111
+from orchestrator import A1111
 
-    with A1111("http://127.0.0.1:7860") as server:
-        answer = server.txt2img({"prompt": "a lighthouse", "steps": 20, "seed": 1})
-        open("lighthouse.png", "wb").write(answer.pictures[0])
+with A1111("http://127.0.0.1:7860") as server:
+    answer = server.txt2img({"prompt": "a lighthouse", "steps": 20, "seed": 1})
+    open("lighthouse.png", "wb").write(answer.pictures[0])
 """
 
 from __future__ import annotations
@@ -24,7 +24,8 @@ from orchestrator.errors import InstallError, ServerError, ServerUnreachable
 #: Seconds one answer may take: a hires picture on an old card, behind another one in the queue.
 READ_TIMEOUT_S = 1800.0
 CONNECT_TIMEOUT_S = 5.0
-# A1111 closes idle connections after 5.0 s (measured); one used later than that fails, and a POST must not be repeated blindly.
+# A1111 closes idle connections after 5.0 s (measured); one used later than that fails, and a POST must not be repeated
+# blindly.
 _KEEPALIVE_S = 4.0
 
 #: Sent with every answer by servers that only simulate A1111; whatever is made from them is called simulated.
@@ -39,8 +40,8 @@ _CHECKPOINTS = TypeAdapter(list[Checkpoint])
 class A1111:
     """One A1111 server. Safe to use from several threads; close it or use it as a context manager.
 
-    `transport` replaces the network (tests). Every method raises `ServerUnreachable` when nothing answers and `ServerError` when the
-    answer is an error.
+    `transport` replaces the network (tests). Every method raises `ServerUnreachable` when nothing answers and
+    `ServerError` when the answer is an error.
     """
 
     def __init__(
@@ -57,7 +58,8 @@ class A1111:
         self.simulated = False
         self._http = httpx.Client(
             base_url=self.url,
-            # A1111 sends no WWW-Authenticate header, so credentials must go with the first request; httpx does that for basic auth.
+            # A1111 sends no WWW-Authenticate header, so credentials must go with the first request; httpx does that for
+            # basic auth.
             auth=httpx.BasicAuth(username, password) if username else None,
             transport=transport,
             timeout=httpx.Timeout(timeout_s, connect=CONNECT_TIMEOUT_S),
@@ -71,7 +73,9 @@ class A1111:
     def __enter__(self) -> A1111:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.close()
 
     def close(self) -> None:
@@ -125,7 +129,9 @@ class A1111:
         return _LORAS.validate_python(self.get("/sdapi/v1/loras"))
 
     def refresh_loras(self) -> None:
-        """Make A1111 read its LoRA folder again. Only while nothing is drawn: the list is cleared outside the queue lock."""
+        """Make A1111 read its LoRA folder again. Only while nothing is drawn: the list is cleared outside the queue
+        lock.
+        """
         self.post("/sdapi/v1/refresh-loras")
 
     def cmd_flags(self) -> dict[str, Any]:
@@ -143,7 +149,9 @@ class A1111:
         self.post("/sdapi/v1/reload-checkpoint")
 
     def interrogate(self, picture: bytes, model: str = "deepdanbooru") -> str:
-        """A caption by A1111's own interrogators. Errors arrive as a caption ending in `<error>`; they are raised as `ServerError`."""
+        """A caption by A1111's own interrogators. Errors arrive as a caption ending in `<error>`; they are raised as
+        `ServerError`.
+        """
         route = "/sdapi/v1/interrogate"
         caption = str(self.post(route, {"image": encode(picture), "model": model})["caption"])
         if caption.rstrip().endswith("<error>"):
@@ -177,7 +185,9 @@ class A1111:
             images = [base64.b64decode(text.rpartition(",")[2], validate=True) for text in answer["images"]]
             return Generated(images=images, info=parse_info(answer["info"]))
         except (KeyError, TypeError, ValueError, binascii.Error, ValidationError) as error:
-            raise ServerError(route, 200, type(error).__name__, f"the answer has not the shape of A1111's: {error}") from error
+            raise ServerError(
+                route, 200, type(error).__name__, f"the answer has not the shape of A1111's: {error}"
+            ) from error
 
     def _answer(self, route: str, method: str, **request: Any) -> Any:
         try:
@@ -185,7 +195,9 @@ class A1111:
         except httpx.ConnectError as error:
             raise ServerUnreachable(self.url) from error
         except httpx.ConnectTimeout as error:
-            raise ServerUnreachable(self.url, cause=f"The address did not answer within {CONNECT_TIMEOUT_S:.0f} s.") from error
+            raise ServerUnreachable(
+                self.url, cause=f"The address did not answer within {CONNECT_TIMEOUT_S:.0f} s."
+            ) from error
         except httpx.TimeoutException as error:
             raise ServerUnreachable(
                 self.url,
@@ -195,7 +207,7 @@ class A1111:
         except httpx.TransportError as error:
             raise ServerUnreachable(
                 self.url,
-                cause=f"The connection broke during {route} ({type(error).__name__}); the server was probably closed or restarted.",
+                cause=f"The connection broke during {route} ({type(error).__name__}): it was probably closed or restarted.",
                 fix="Start it again; the same command then goes on where it stopped.",
             ) from error
         self.simulated = SIMULATED_HEADER in response.headers
@@ -204,7 +216,9 @@ class A1111:
         try:
             return response.json()
         except ValueError as error:
-            raise ServerUnreachable(self.url, cause="Something answers there that is not A1111.", fix="Check the address.") from error
+            raise ServerUnreachable(
+                self.url, cause="Something answers there that is not A1111.", fix="Check the address."
+            ) from error
 
     def _error(self, route: str, response: httpx.Response) -> Exception:
         status = response.status_code
@@ -222,7 +236,7 @@ class A1111:
         if status == httpx.codes.NOT_FOUND and body.get("detail") == "Not Found" and route.startswith("/sdapi/"):
             return ServerUnreachable(
                 self.url,
-                cause=f"Something answers there, but {route} is not found: it was started without --api, or is still starting.",
+                cause=f"Something answers there, but has no {route}: it was started without --api, or is still starting.",
             )
         kind = str(body.get("error") or "")
         text = str(body.get("errors") or body.get("detail") or response.text[:300] or response.reason_phrase)

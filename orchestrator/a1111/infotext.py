@@ -28,7 +28,9 @@ class Infotext:
 
     @property
     def lora_hashes(self) -> dict[str, str]:
-        """LoRA name as written in the prompt → first 12 digits of its hash. A LoRA that A1111 did not find is not here."""
+        """LoRA name as written in the prompt → first 12 digits of its hash. A LoRA that A1111 did not find is not
+        here.
+        """
         pairs = (pair.rpartition(": ") for pair in self.fields.get("Lora hashes", "").split(", "))
         return {name.strip(): shown for name, _, shown in pairs if name}
 

@@ -12,7 +12,8 @@ from pydantic import BaseModel, ConfigDict, Field
 
 
 class _Answer(BaseModel):
-    # Forks and extensions add fields; a new one must not break an old client. A null where we have a default is taken as the default.
+    # Forks and extensions add fields; a new one must not break an old client. A null where we have a default is taken
+    # as the default.
     model_config = ConfigDict(frozen=True, extra="ignore", protected_namespaces=())
 
 

@@ -61,12 +61,13 @@ class _Commands(click.Group):
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(__version__, prog_name="orchestrator")
 def cli() -> None:
-    """Drives your AUTOMATIC1111 and kohya_ss through the whole making of a LoRA, and says which epoch and weight is best.
+    """Drives your AUTOMATIC1111 and kohya_ss through the whole making of a LoRA, and says which epoch and weight is
+    best.
 
     \b
     First time?   orchestrator demo
     Your own:     orchestrator init NAME, edit NAME/lora.toml, cd NAME, orchestrator run
 
-    Exit codes: 0 done, 2 wrong command line, 3 bad input, 4 something is missing or does not answer, 5 A1111 or kohya failed,
-    6 A1111 drew something else than asked, 7 disk, 130 Ctrl-C, 1 a defect of ours.
+    Exit codes: 0 done, 2 wrong command line, 3 bad input, 4 something is missing or does not answer, 5 A1111 or kohya
+    failed, 6 A1111 drew something else than asked, 7 disk, 130 Ctrl-C, 1 a defect of ours.
     """

@@ -53,7 +53,9 @@ def answer_json(value: object) -> None:
 
 @contextlib.contextmanager
 def progress() -> Iterator[OnProgress]:
-    """A function `(what, done, total)` that shows how far each stage is: bars on a terminal, now and then a line elsewhere."""
+    """A function `(what, done, total)` that shows how far each stage is: bars on a terminal, now and then a line
+    elsewhere.
+    """
     if sys.stderr.isatty():
         yield from _bars()
     else:
@@ -61,7 +63,13 @@ def progress() -> Iterator[OnProgress]:
 
 
 def _bars() -> Iterator[OnProgress]:
-    columns = (SpinnerColumn("line"), TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    columns = (
+        SpinnerColumn("line"),
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+    )
     with Progress(*columns, console=_console(sys.stderr), transient=False) as bars:
         tasks: dict[str, Any] = {}
 

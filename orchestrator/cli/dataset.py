@@ -46,7 +46,15 @@ def show_check(result: CheckResult) -> None:
     from orchestrator.cli.console import answer, table
 
     rows = [
-        (g.group, g.count, g.repeats, f"{g.faces}/{g.looked}" if g.looked else "-", _angle(g.roll_mean), _angle(g.roll_sd), g.min_side)
+        (
+            g.group,
+            g.count,
+            g.repeats,
+            f"{g.faces}/{g.looked}" if g.looked else "-",
+            _angle(g.roll_mean),
+            _angle(g.roll_sd),
+            g.min_side,
+        )
         for g in result.groups
     ]
     table(("group", "pictures", "repeats", "faces", "mean roll", "spread", "short side"), rows)
@@ -76,6 +84,9 @@ def build(folder: Path) -> None:
 
     workspace, profile = open_workspace(folder)
     dataset = pipeline.build_dataset(profile, workspace)
-    answer(f"{dataset.folder}: {dataset.count} pictures in {len(dataset.groups)} groups{'' if dataset.built else ' (unchanged)'}")
+    answer(
+        f"{dataset.folder}: {dataset.count} pictures in {len(dataset.groups)} groups"
+        f"{'' if dataset.built else ' (unchanged)'}"
+    )
     for sentence in dataset.notes:
         note(f"  {sentence}")

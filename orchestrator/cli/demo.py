@@ -15,11 +15,18 @@ import click
 from orchestrator.cli.options import find_kohya, kohya_options, lora_folder_option, open_client, server_option
 
 if TYPE_CHECKING:
+    from orchestrator.sandbox.worlds import World
     from orchestrator.settings import Settings
 
 
 @click.command("demo")
-@click.option("--folder", type=click.Path(path_type=Path, file_okay=False), default=Path("orchestrator-demo"), show_default=True, help="Where to play it.")
+@click.option(
+    "--folder",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=Path("orchestrator-demo"),
+    show_default=True,
+    help="Where to play it.",
+)
 @click.option("--profile", default="demo", show_default=True, help="A shipped profile's name, or a .toml file.")
 @server_option
 @kohya_options
@@ -29,12 +36,18 @@ if TYPE_CHECKING:
     help="How the simulated LoRAs behave: with a best region, all truly equal, or one clearly best.",
 )  # fmt: skip
 def command(
-    folder: Path, profile: str, url: str | None, kohya: str | None, kohya_python: str | None, lora_folder: str | None, world: str
+    folder: Path,
+    profile: str,
+    url: str | None,
+    kohya: str | None,
+    kohya_python: str | None,
+    lora_folder: str | None,
+    world: str,
 ) -> None:
     """Play the whole story: a tilted dataset is noticed, trained, seen in the grid, mended, trained again, and judged.
 
-    Without --url and --kohya it runs on simulations of both tools and needs no graphics card. With them, the same run drives yours.
-    Run it again in the same folder, and everything comes from the cache.
+    Without --url and --kohya it runs on simulations of both tools and needs no graphics card. With them, the same run
+    drives yours. Run it again in the same folder, and everything comes from the cache.
     """
     from orchestrator import demo
     from orchestrator.cli.console import answer, note, progress
@@ -51,7 +64,11 @@ def command(
         make_workspace(workspace.root, find_profile(profile))
     loaded = load_profile(workspace.profile)
     settings = load_settings(a1111_url=url, kohya_folder=kohya, kohya_python=kohya_python, lora_folder=lora_folder)
-    with _installs(settings, workspace.root, world, url=url, kohya=kohya) as settings, open_client(settings) as client, progress() as bar:
+    with (
+        _installs(settings, workspace.root, world, url=url, kohya=kohya) as settings,
+        open_client(settings) as client,
+        progress() as bar,
+    ):
         stage = demo.Stage(
             client=client,
             install=find_kohya(settings),
@@ -64,7 +81,7 @@ def command(
         played = demo.play(loaded, workspace, stage)
     answer()
     if client.simulated:
-        answer("simulated: the pictures and LoRA files are drawn by a sandbox; the measurements and the statistics are real.")
+        answer("simulated: pictures and LoRA files come from a sandbox; the measurements and the statistics are real.")
     for sentence in played.verdict.sentences:
         answer(sentence)
     for sentence in played.verdict.not_measured:
@@ -81,7 +98,9 @@ def _installs(settings: Settings, root: Path, world: str, *, url: str | None, ko
     if kohya is None:
         # The simulated trainer learns as the world says; it inherits our environment.
         os.environ["ORCHESTRATOR_SANDBOX_WORLD"] = world
-        settings = settings.model_copy(update={"kohya_folder": str(sandbox.trainer_folder()), "kohya_python": sys.executable})
+        settings = settings.model_copy(
+            update={"kohya_folder": str(sandbox.trainer_folder()), "kohya_python": sys.executable}
+        )
     if url is not None:
         yield settings
         return
@@ -91,13 +110,15 @@ def _installs(settings: Settings, root: Path, world: str, *, url: str | None, ko
 
 @contextlib.contextmanager
 def running_sandbox(home: Path, world: str) -> Iterator[str]:
-    """The simulated A1111 over `home`; gives its URL. Raises `InstallError` with the end of its log when it does not start."""
+    """The simulated A1111 over `home`; gives its URL. Raises `InstallError` with the end of its log when it does not
+    start.
+    """
     from orchestrator.errors import InstallError
     from orchestrator.sandbox import server
 
     home.mkdir(parents=True, exist_ok=True)
     try:
-        running = server.start(home, cast("server.World", world))
+        running = server.start(home, cast("World", world))
     except server.SandboxError as error:
         raise InstallError("The simulated A1111 did not start.", cause=str(error)) from error
     with running:

@@ -7,7 +7,14 @@ from typing import TYPE_CHECKING
 
 import click
 
-from orchestrator.cli.options import json_option, lora_folder_option, open_client, open_workspace, server_option, workspace_option
+from orchestrator.cli.options import (
+    json_option,
+    lora_folder_option,
+    open_client,
+    open_workspace,
+    server_option,
+    workspace_option,
+)
 
 if TYPE_CHECKING:
     from orchestrator.evaluation.verdict import Verdict
@@ -44,7 +51,13 @@ def show_verdict(verdict: Verdict) -> None:
     rows = []
     for result in verdict.cells:
         if result.may_be_best:
-            rows.append((result.cell.epoch, result.cell.weight, *(_shown(i) for i in (result.utility, result.identity, result.obedience))))
+            rows.append(
+                (
+                    result.cell.epoch,
+                    result.cell.weight,
+                    *(_shown(i) for i in (result.utility, result.identity, result.obedience)),
+                )
+            )
     if rows:
         answer()
         table(("epoch", "weight", "utility", "identity", "obedience"), rows)

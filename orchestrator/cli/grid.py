@@ -22,7 +22,8 @@ def command() -> None:
 def render(names: tuple[str, ...], folder: Path, url: str | None, lora_folder: str | None) -> None:
     """Draw the grids NAMES of the profile (all without names) over the newest finished run.
 
-    Cells that were drawn before come from the cache, so the same command regenerates a grid, and goes on with an interrupted one.
+    Cells that were drawn before come from the cache, so the same command regenerates a grid, and goes on with an
+    interrupted one.
     """
     from orchestrator import pipeline
     from orchestrator.cli.console import answer, progress

@@ -9,7 +9,9 @@ import click
 
 @click.command("init")
 @click.argument("name", type=click.Path(path_type=Path))
-@click.option("--from", "profile", default="article-sd15", show_default=True, help="A shipped profile's name, or a .toml file.")
+@click.option(
+    "--from", "profile", default="article-sd15", show_default=True, help="A shipped profile's name, or a .toml file."
+)
 def command(name: Path, profile: str) -> None:
     """Make the workspace folder NAME with a lora.toml to edit.
 

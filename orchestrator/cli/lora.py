@@ -6,7 +6,14 @@ from pathlib import Path
 
 import click
 
-from orchestrator.cli.options import json_option, lora_folder_option, open_client, open_workspace, server_option, workspace_option
+from orchestrator.cli.options import (
+    json_option,
+    lora_folder_option,
+    open_client,
+    open_workspace,
+    server_option,
+    workspace_option,
+)
 
 
 @click.group("lora")
@@ -27,9 +34,14 @@ def list_(run: str | None, folder: Path, as_json: bool) -> None:
     workspace, profile = open_workspace(folder)
     files = catalog(workspace.run(newest_run(workspace, run or profile.run_name).name) / "lora")
     if as_json:
-        answer_json([{"file": str(f.path), "epoch": f.epoch, "sha256": f.sha256, "session": f.session_id} for f in files])
+        answer_json(
+            [{"file": str(f.path), "epoch": f.epoch, "sha256": f.sha256, "session": f.session_id} for f in files]
+        )
         return
-    table(("epoch", "file", "sha256", "hash A1111 shows"), [(f.epoch, f.path.name, f.sha256[:12], f.shown_hash) for f in files])
+    table(
+        ("epoch", "file", "sha256", "hash A1111 shows"),
+        [(f.epoch, f.path.name, f.sha256[:12], f.shown_hash) for f in files],
+    )
 
 
 @command.command("show")

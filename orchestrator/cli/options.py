@@ -33,7 +33,9 @@ def workspace_option(command: Command) -> Command:
 def server_option(command: Command) -> Command:
     """`--url`, the address of A1111."""
     return click.option(
-        "--url", metavar="URL", help="A1111's address. [default: http://127.0.0.1:7860; env var: ORCHESTRATOR_A1111_URL]"
+        "--url",
+        metavar="URL",
+        help="A1111's address. [default: http://127.0.0.1:7860; env var: ORCHESTRATOR_A1111_URL]",
     )(command)
 
 

@@ -21,8 +21,8 @@ def command() -> None:
 def make(sets: tuple[str, ...], folder: Path, url: str | None) -> None:
     """Make the picture sets SETS of the profile; without names, all of them.
 
-    A set with a `source` is made from that set's pictures: straightened, varied by img2img, or both. A set that is there already
-    is left alone, and pictures deleted from it stay deleted.
+    A set with a `source` is made from that set's pictures: straightened, varied by img2img, or both. A set that is
+    there already is left alone, and pictures deleted from it stay deleted.
 
     \b
     Example:  orchestrator pictures make "close-up" "close-up varied"
@@ -44,7 +44,13 @@ def make(sets: tuple[str, ...], folder: Path, url: str | None) -> None:
 @command.command("straighten")
 @click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path, dir_okay=False))
 @click.option("--angle", type=float, help="Lean of the head in degrees, + = clockwise on screen; default: measured.")
-@click.option("--into", type=click.Path(path_type=Path, file_okay=False), default=Path("straight"), show_default=True, help="Where to write.")
+@click.option(
+    "--into",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=Path("straight"),
+    show_default=True,
+    help="Where to write.",
+)
 def straighten(files: tuple[Path, ...], angle: float | None, into: Path) -> None:
     """Turn FILES until the faces are upright and crop what the turn leaves black. The files themselves are not changed.
 
@@ -56,4 +62,4 @@ def straighten(files: tuple[Path, ...], angle: float | None, into: Path) -> None
 
     for file in files:
         done = straighten_file(file, into / f"{file.stem}.png", angle)
-        answer(f"{into / file.stem}.png: turned by {-done.angle:+.1f}°")
+        answer(f"{into / file.stem}.png: turned by {-(done.angle or 0.0):+.1f}°")

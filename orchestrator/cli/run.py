@@ -6,7 +6,15 @@ from pathlib import Path
 
 import click
 
-from orchestrator.cli.options import find_kohya, kohya_options, lora_folder_option, open_client, open_workspace, server_option, workspace_option
+from orchestrator.cli.options import (
+    find_kohya,
+    kohya_options,
+    lora_folder_option,
+    open_client,
+    open_workspace,
+    server_option,
+    workspace_option,
+)
 
 
 @click.command("run")
@@ -15,8 +23,11 @@ from orchestrator.cli.options import find_kohya, kohya_options, lora_folder_opti
 @kohya_options
 @lora_folder_option
 @click.option("--anyway", is_flag=True, help="Train although the dataset check has findings.")
-def command(folder: Path, url: str | None, kohya: str | None, kohya_python: str | None, lora_folder: str | None, anyway: bool) -> None:
-    """Do everything in the profile that is not done yet: pictures, check, dataset, training, grids, rounds, verdict, report.
+def command(
+    folder: Path, url: str | None, kohya: str | None, kohya_python: str | None, lora_folder: str | None, anyway: bool
+) -> None:
+    """Do everything in the profile that is not done yet: pictures, check, dataset, training, grids, rounds, verdict,
+    report.
 
     Stops before the training when the check finds what would be locked in; --anyway goes on.
     """

@@ -27,7 +27,10 @@ def list_(folder: Path, as_json: bool) -> None:
     if as_json:
         answer_json([run.model_dump(mode="json") for run in runs])
         return
-    rows = [(r.name, r.status, len(r.files), r.epochs, r.final_loss and round(r.final_loss, 4), f"{r.seconds / 60:.0f} min") for r in runs]
+    rows = [
+        (r.name, r.status, len(r.files), r.epochs, r.final_loss and round(r.final_loss, 4), f"{r.seconds / 60:.0f} min")
+        for r in runs
+    ]
     table(("run", "status", "files", "epochs", "loss", "time"), rows)
 
 
@@ -58,4 +61,6 @@ def show(name: str, folder: Path, as_json: bool) -> None:
     if run.attempts and run.attempts[-1].why:
         answer(f"  ended      {run.attempts[-1].why}")
     answer()
-    table(("file", "epoch", "MB", "sha256"), [(f.file, f.epoch, round(f.size / 1e6, 1), f.sha256[:12]) for f in run.files])
+    table(
+        ("file", "epoch", "MB", "sha256"), [(f.file, f.epoch, round(f.size / 1e6, 1), f.sha256[:12]) for f in run.files]
+    )

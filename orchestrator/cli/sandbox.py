@@ -10,15 +10,27 @@ import click
 
 
 @click.command("sandbox", context_settings={"ignore_unknown_options": True})
-@click.option("--home", type=click.Path(path_type=Path, file_okay=False), default=Path("sandbox"), show_default=True, help="Its folder: models, outputs.")
+@click.option(
+    "--home",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=Path("sandbox"),
+    show_default=True,
+    help="Its folder: models, outputs.",
+)
 @click.option("--port", default=7860, show_default=True, help="0 takes a free one.")
-@click.option("--world", type=click.Choice(["story", "equal", "spike"]), default="story", show_default=True, help="How simulated LoRAs behave.")
+@click.option(
+    "--world",
+    type=click.Choice(["story", "equal", "spike"]),
+    default="story",
+    show_default=True,
+    help="How simulated LoRAs behave.",
+)
 @click.argument("more", nargs=-1, type=click.UNPROCESSED)
 def command(home: Path, port: int, world: str, more: tuple[str, ...]) -> None:
     """Start the simulated A1111 and leave it running until Ctrl-C.
 
-    It speaks A1111's API, silent failures included, and draws simulated portraits. Further options go to it as they are;
-    `python -m orchestrator.sandbox.server --help` lists them (GPU time per step, --api-auth, and so on).
+    It speaks A1111's API, silent failures included, and draws simulated portraits. Further options go to it as they
+    are; `python -m orchestrator.sandbox.server --help` lists them (GPU time per step, --api-auth, and so on).
 
     \b
     Example:  orchestrator sandbox --port 7861
@@ -29,7 +41,18 @@ def command(home: Path, port: int, world: str, more: tuple[str, ...]) -> None:
     from orchestrator.sandbox import trainer_folder
 
     note(f"simulated A1111 in {home.absolute()}; the simulated trainer for --kohya is {trainer_folder()}")
-    arguments = [sys.executable, "-m", "orchestrator.sandbox.server", "--home", str(home), "--port", str(port), "--world", world, *more]
+    arguments = [
+        sys.executable,
+        "-m",
+        "orchestrator.sandbox.server",
+        "--home",
+        str(home),
+        "--port",
+        str(port),
+        "--world",
+        world,
+        *more,
+    ]
     code = subprocess.run(arguments, check=False).returncode
     if code not in {0, 130, -2}:
         raise InstallError(f"The simulated A1111 ended with exit code {code}.", cause="What it printed above says why.")

@@ -21,11 +21,16 @@ def command(folder: Path, url: str | None, as_json: bool) -> None:
 
     workspace, profile = open_workspace(folder)
     with open_client(load_settings(a1111_url=url)) as client, progress() as on_progress:
-        result = pipeline.scout_seeds(profile, workspace, pipeline.open_renderer(profile, workspace, client), on_progress=on_progress)
+        result = pipeline.scout_seeds(
+            profile, workspace, pipeline.open_renderer(profile, workspace, client), on_progress=on_progress
+        )
     if as_json:
         answer_json(result.to_dict())
         return
     for sentence in result.sentences:
         answer(sentence)
-    table(("round", "obeyed", "rate lies between"), [(r.round, f"{r.obeyed} of {r.measured}", f"{r.low:.0%} and {r.high:.0%}") for r in result.rates])
+    table(
+        ("round", "obeyed", "rate lies between"),
+        [(r.round, f"{r.obeyed} of {r.measured}", f"{r.low:.0%} and {r.high:.0%}") for r in result.rates],
+    )
     answer(f"Seeds: {', '.join(map(str, result.seeds))}")

@@ -7,7 +7,14 @@ from typing import TYPE_CHECKING
 
 import click
 
-from orchestrator.cli.options import find_kohya, kohya_options, open_client, open_workspace, server_option, workspace_option
+from orchestrator.cli.options import (
+    find_kohya,
+    kohya_options,
+    open_client,
+    open_workspace,
+    server_option,
+    workspace_option,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -20,13 +27,19 @@ if TYPE_CHECKING:
 @workspace_option
 @kohya_options
 @server_option
-@click.option("--checkpoint", metavar="FILE", help="The base checkpoint's file; default: base.path of the profile, or what A1111 draws with.")
+@click.option(
+    "--checkpoint",
+    metavar="FILE",
+    help="The base checkpoint's file; default: base.path of the profile, or what A1111 draws with.",
+)
 @click.option("--dry-run", is_flag=True, help="Check everything and say what would be done; start nothing.")
-def command(folder: Path, kohya: str | None, kohya_python: str | None, url: str | None, checkpoint: str | None, dry_run: bool) -> None:
+def command(
+    folder: Path, kohya: str | None, kohya_python: str | None, url: str | None, checkpoint: str | None, dry_run: bool
+) -> None:
     """Train the profile's version on the built dataset.
 
-    The configuration is checked against this very sd-scripts first. Closing the terminal does not end the training: the same
-    command finds it again, goes on after an interruption, and does nothing when it is finished.
+    The configuration is checked against this very sd-scripts first. Closing the terminal does not end the training: the
+    same command finds it again, goes on after an interruption, and does nothing when it is finished.
 
     \b
     Example:  orchestrator train --kohya C:\\kohya_ss
@@ -40,7 +53,12 @@ def command(folder: Path, kohya: str | None, kohya_python: str | None, url: str 
     settings = load_settings(kohya_folder=kohya, kohya_python=kohya_python, a1111_url=url)
     install = find_kohya(settings)
     if checkpoint or profile.base.path:
-        base = pipeline.base_checkpoint(profile.model_copy(update={"base": profile.base.model_copy(update={"path": checkpoint or profile.base.path})}), None)
+        base = pipeline.base_checkpoint(
+            profile.model_copy(
+                update={"base": profile.base.model_copy(update={"path": checkpoint or profile.base.path})}
+            ),
+            None,
+        )
         client = None
     else:
         client = open_client(settings)
@@ -48,7 +66,10 @@ def command(folder: Path, kohya: str | None, kohya_python: str | None, url: str 
     if dry_run:
         planned = plan(profile, install, workspace, checkpoint=base)
         answer(f"Would train {planned.name} into {planned.output_folder}")
-        answer(f"  {planned.dataset.pictures} pictures, {planned.epochs} epochs, a file every {planned.save_every}; base {base}")
+        answer(
+            f"  {planned.dataset.pictures} pictures, {planned.epochs} epochs, a file every {planned.save_every} epochs"
+        )
+        answer(f"  base {base}")
         for key, value in sorted(planned.values.items()):
             answer(f"  {key} = {value}")
         return

@@ -14,7 +14,9 @@ from orchestrator.render.server import Server
 
 
 def make_recipe(profile: Profile, server: Server, prompt: str, seed: int, loras: Sequence[LoraUse] = ()) -> Recipe:
-    """The recipe of one picture: `prompt` with its braces filled, everything else as the profile's `generation` says."""
+    """The recipe of one picture: `prompt` with its braces filled, everything else as the profile's `generation`
+    says.
+    """
     generation = profile.generation
     return Recipe(
         prompt=profile.fill(prompt),
@@ -63,6 +65,6 @@ def _content(entry: LoraEntry, model_hash: str) -> str:
     if model_hash:
         return f"model:{model_hash}"
     raise InputError(
-        f"The LoRA {entry.name} lies on another machine and carries no hash, so its pictures could not be told apart later.",
+        f"The LoRA {entry.name} lies on another machine and carries no hash: its pictures could not be told apart later.",
         fix="Run on the machine that has the file, or use a LoRA that kohya wrote.",
     )

@@ -1,7 +1,7 @@
 """Making one picture set and its manifest.
 
-A set is a folder `pictures/<name>/` with 0001.png … and manifest.json, which says where each picture came from. A complete set whose plan
-has not changed is left alone, so that pictures a person has deleted from it stay deleted.
+A set is a folder `pictures/<name>/` with 0001.png … and manifest.json, which says where each picture came from. A
+complete set whose plan has not changed is left alone, so that pictures a person has deleted from it stay deleted.
 """
 
 from __future__ import annotations
@@ -27,7 +27,9 @@ OnDone = Callable[[int, int], None]
 
 @dataclass(frozen=True)
 class MadeSet:
-    """A picture set on disk. `failed` holds one sentence per picture that could not be made; `notes` what else to know."""
+    """A picture set on disk. `failed` holds one sentence per picture that could not be made; `notes` what else to
+    know.
+    """
 
     name: str
     folder: Path
@@ -48,25 +50,33 @@ class _Source:
 
 
 def make_set(
-    profile: Profile, picture_set: PictureSet, workspace: Workspace, renderer: Renderer | None, on_done: OnDone | None = None
+    profile: Profile,
+    picture_set: PictureSet,
+    workspace: Workspace,
+    renderer: Renderer | None,
+    on_done: OnDone | None = None,
 ) -> MadeSet:
     """Make `picture_set`, or leave it alone when it is complete and its plan is the same.
 
-    `renderer` may be None for a set that draws nothing. Raises `WorkspaceError` when its source set is not made yet, and what
-    `Renderer.render` raises.
+    `renderer` may be None for a set that draws nothing. Raises `WorkspaceError` when its source set is not made yet,
+    and what `Renderer.render` raises.
     """
     folder = workspace.picture_set(picture_set.name)
     sources = _sources(picture_set, workspace)
     plan = _fingerprint(profile, picture_set, sources)
     manifest = read_json(folder / MANIFEST)
     if isinstance(manifest, dict) and manifest.get("plan") == plan and manifest.get("complete"):
-        return MadeSet(picture_set.name, folder, tuple(picture_files(folder)), drawn=0, notes=tuple(manifest.get("notes", ())))
+        return MadeSet(
+            picture_set.name, folder, tuple(picture_files(folder)), drawn=0, notes=tuple(manifest.get("notes", ()))
+        )
     notes: list[str] = []
     if picture_set.straighten:
         sources = _straightened(sources, workspace.cache / "straightened", notes)
     if picture_set.prompt:
         if renderer is None:
-            raise WorkspaceError(f"The picture set {picture_set.name!r} must be drawn, and there is no server to draw it.")
+            raise WorkspaceError(
+                f"The picture set {picture_set.name!r} must be drawn, and there is no server to draw it."
+            )
         recipes, origins = _recipes(profile, picture_set, renderer, sources)
         drawn = _draw(renderer, recipes, on_done)
         entries = [_entry(picture, origin) for picture, origin in zip(drawn, origins, strict=True) if not picture.error]
@@ -83,7 +93,9 @@ def _sources(picture_set: PictureSet, workspace: Workspace) -> list[_Source]:
     if not picture_set.source:
         return []
     folder = workspace.picture_set(picture_set.source)
-    found = [_Source(path, sha256_file(path), f"{picture_set.source}/{path.name}", None) for path in picture_files(folder)]
+    found = [
+        _Source(path, sha256_file(path), f"{picture_set.source}/{path.name}", None) for path in picture_files(folder)
+    ]
     if not found:
         raise WorkspaceError(
             f"The picture set {picture_set.name!r} starts from {picture_set.source!r}, which has no pictures yet.",
@@ -179,7 +191,13 @@ def _straight_entry(source: _Source) -> tuple[bytes, dict[str, Any]]:
 
 
 def _write(
-    folder: Path, name: str, plan: str, entries: Sequence[tuple[bytes, dict[str, Any]]], notes: Sequence[str], *, complete: bool
+    folder: Path,
+    name: str,
+    plan: str,
+    entries: Sequence[tuple[bytes, dict[str, Any]]],
+    notes: Sequence[str],
+    *,
+    complete: bool,
 ) -> tuple[Path, ...]:
     before = read_json(folder / MANIFEST)
     ours = {entry["file"]: entry["sha256"] for entry in before["pictures"]} if isinstance(before, dict) else {}
@@ -190,7 +208,9 @@ def _write(
         write_bytes(path, data)
         paths.append(path)
         listed.append({"file": path.name, **entry})
-    write_json(folder / MANIFEST, {"set": name, "plan": plan, "complete": complete, "notes": list(notes), "pictures": listed})
+    write_json(
+        folder / MANIFEST, {"set": name, "plan": plan, "complete": complete, "notes": list(notes), "pictures": listed}
+    )
     # What an earlier plan made and this one does not would silently get into the dataset. A person's own files stay.
     for file, sha256 in ours.items():
         path = folder / file

@@ -21,7 +21,9 @@ else:
 
 
 def load_profile(path: Path) -> Profile:
-    """The profile in `path`. Raises `ProfileError` naming every problem with its line, `WorkspaceError` when there is no such file."""
+    """The profile in `path`. Raises `ProfileError` naming every problem with its line, `WorkspaceError` when there is
+    no such file.
+    """
     try:
         # utf-8-sig: Notepad puts a byte order mark in front, which would become part of the first key.
         text = path.read_text(encoding="utf-8-sig")
@@ -105,10 +107,11 @@ _KEY = re.compile(r"""^\s*("[^"]*"|'[^']*'|[A-Za-z0-9_.-]+)\s*=""")
 
 
 def line_of(text: str, loc: tuple[int | str, ...]) -> int | None:
-    """The line (from 1) where the key or table at `loc` begins, or of the nearest table around it; None when nothing matches.
+    """The line (from 1) where the key or table at `loc` begins, or of the nearest table around it; None when nothing
+    matches.
 
-    tomllib tells no positions. This reads headers and keys line by line, which is right for every file that does not hide a header
-    inside a multi-line string.
+    tomllib tells no positions. This reads headers and keys line by line, which is right for every file that does not
+    hide a header inside a multi-line string.
     """
     best: tuple[int, int] | None = None
     here: list[int | str] = []

@@ -1,6 +1,7 @@
 """The profile: everything a user asks for, as one frozen tree of models.
 
-Read `Profile` first. Texts of prompts and captions may hold `{trigger}`, `{name}` and `{version}`; `Profile.fill` puts them in.
+Read `Profile` first. Texts of prompts and captions may hold `{trigger}`, `{name}` and `{version}`; `Profile.fill` puts
+them in.
 """
 
 from __future__ import annotations
@@ -11,7 +12,9 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 
 Framing = Literal["close-up", "upper body", "full body"]
 #: What a picture of an evaluation round must show; `orchestrator.evaluation` knows the tags of each.
-Expectation = Literal["hand raised", "arms crossed", "hand on hip", "smile", "looking up", "close-up", "upper body", "full body"]
+Expectation = Literal[
+    "hand raised", "arms crossed", "hand on hip", "smile", "looking up", "close-up", "upper body", "full body"
+]
 
 #: A1111 takes seeds up to int64 and answers 500 beyond (observed on 1.10.1).
 Seed = Annotated[int, Field(ge=0, le=2**63 - 1)]
@@ -68,12 +71,15 @@ class UsedLora(_Part):
 
 
 class PictureSet(_Part):
-    """Pictures to make: txt2img, or made from another set's pictures when `source` is given (straightened, varied by img2img, or both)."""
+    """Pictures to make: txt2img, or made from another set's pictures when `source` is given (straightened, varied by
+    img2img, or both).
+    """
 
     name: Name
     #: May be empty only where nothing is drawn: a set that straightens its source and does no more.
     prompt: str = ""
-    #: How many pictures; seeds rise from `first_seed`. With a source: how many in total, dealt evenly over the source's pictures;
+    #: How many pictures; seeds rise from `first_seed`. With a source: how many in total, dealt evenly over the source's
+    #: pictures;
     #: 0 = one for each of them.
     count: Annotated[int, Field(ge=0, le=10_000)] = 0
     first_seed: Seed = 1
@@ -160,7 +166,9 @@ class TrainingPlan(_Part):
 
 
 class Excluded(_Part):
-    """Cells left out of a grid: those with an epoch AND a weight at or below the given ones (the article: ≤ 20 and ≤ 0.6)."""
+    """Cells left out of a grid: those with an epoch AND a weight at or below the given ones (the article: ≤ 20 and ≤
+    0.6).
+    """
 
     epoch_up_to: int | None = None
     weight_up_to: float | None = None
@@ -276,17 +284,24 @@ class Profile(_Part):
 
     @model_validator(mode="after")
     def _names_agree(self) -> Profile:
-        problems = [*_repeated("pictures", [s.name for s in self.pictures]), *_repeated("grids", [g.name for g in self.grids])]
+        problems = [
+            *_repeated("pictures", [s.name for s in self.pictures]),
+            *_repeated("grids", [g.name for g in self.grids]),
+        ]
         problems += _repeated("dataset.groups", [g.name for g in self.dataset.groups])
         problems += _repeated("evaluation.rounds", [r.name for r in self.evaluation.rounds])
         earlier: set[str] = set()
         for picture_set in self.pictures:
             if picture_set.source and picture_set.source not in earlier:
-                problems.append(f"pictures.{picture_set.name}.source: no picture set {picture_set.source!r} stands above it")
+                problems.append(
+                    f"pictures.{picture_set.name}.source: no picture set {picture_set.source!r} stands above it"
+                )
             earlier.add(picture_set.name)
         for group in self.dataset.groups:
             problems += [
-                f"dataset.groups.{group.name}.sets: there is no picture set {name!r}" for name in group.sets if name not in earlier
+                f"dataset.groups.{group.name}.sets: there is no picture set {name!r}"
+                for name in group.sets
+                if name not in earlier
             ]
             if not group.sets and not group.folders:
                 problems.append(f"dataset.groups.{group.name}: name the picture sets or the folders it is made from")

@@ -37,7 +37,10 @@ def find_profile(name_or_path: str) -> Path:
     path = Path(name_or_path)
     if path.is_file():
         return path
-    raise InputError(f"There is no profile {name_or_path!r}.", fix=f"Shipped: {', '.join(shipped)}. Or give the path of a .toml file.")
+    raise InputError(
+        f"There is no profile {name_or_path!r}.",
+        fix=f"Shipped: {', '.join(shipped)}. Or give the path of a .toml file.",
+    )
 
 
 def make_workspace(root: Path, profile: Path, *, subject: str = "") -> Workspace:
@@ -47,13 +50,13 @@ def make_workspace(root: Path, profile: Path, *, subject: str = "") -> Workspace
     """
     workspace = Workspace(root)
     if workspace.profile.exists():
-        raise WorkspaceError(
-            f"{root} is a workspace already.", fix="Choose another name, or edit its lora.toml."
-        )
+        raise WorkspaceError(f"{root} is a workspace already.", fix="Choose another name, or edit its lora.toml.")
     load_profile(profile)
     text = profile.read_text(encoding="utf-8-sig")
     if subject:
-        text = re.sub(r"(?m)^(\s*name\s*=\s*).*$", lambda found: found[1] + json.dumps(subject, ensure_ascii=False), text, count=1)
+        text = re.sub(
+            r"(?m)^(\s*name\s*=\s*).*$", lambda found: found[1] + json.dumps(subject, ensure_ascii=False), text, count=1
+        )
     text = re.sub(r"(?m)^#:schema .*\n", "", text, count=1)
     text = f"#:schema .orchestrator/{SCHEMA_NAME}\n{text}"
     parse_profile(text, workspace.profile)

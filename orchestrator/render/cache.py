@@ -1,6 +1,7 @@
 """Pictures by recipe: `pictures/ab/abcdef….png` with the bytes as A1111 sent them, and the proof beside as `.json`.
 
-The proof is written first and the picture last, so a picture that is there is a proven one; whatever happens in between leaves no picture.
+The proof is written first and the picture last, so a picture that is there is a proven one; whatever happens in between
+leaves no picture.
 """
 
 from __future__ import annotations

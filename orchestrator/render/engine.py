@@ -17,7 +17,8 @@ from orchestrator.render.proof import differences, picture_problems, record
 from orchestrator.render.recipe import Recipe
 from orchestrator.render.server import Server, refuse_unknown
 
-#: A1111 encodes PNGs outside its queue lock: one request being drawn and one waiting keep the card busy; more gain nothing (measured).
+#: A1111 encodes PNGs outside its queue lock: one request being drawn and one waiting keep the card busy; more gain
+#: nothing (measured).
 IN_FLIGHT = 2
 #: When the first pictures all fail, the rest of the night would be wasted in the same way.
 GIVE_UP_AFTER = 4
@@ -55,9 +56,10 @@ class Renderer:
     def render(self, recipes: Sequence[Recipe], on_picture: OnPicture | None = None) -> list[Picture]:
         """The pictures of `recipes`, in their order; equal recipes are drawn once.
 
-        Pictures are kept one by one as they arrive. One that A1111 refuses or that is not proven carries its error and does not stop the
-        others, unless the first ones all fail. Raises `InputError` before anything is drawn when a name is unknown to the server,
-        `ServerUnreachable` when the server is gone, `StorageError` when the disk is full; what arrived before is kept.
+        Pictures are kept one by one as they arrive. One that A1111 refuses or that is not proven carries its error and
+        does not stop the others, unless the first ones all fail. Raises `InputError` before anything is drawn when a
+        name is unknown to the server, `ServerUnreachable` when the server is gone, `StorageError` when the disk is
+        full; what arrived before is kept.
         """
         done: dict[str, Picture] = {}
         wanted: dict[str, Recipe] = {}
@@ -72,7 +74,11 @@ class Renderer:
             else:
                 to_draw.append((key, recipe))
         if to_draw:
-            refuse_unknown(self.server, [r for _, r in to_draw], self.server.client.loras() if any(r.loras for _, r in to_draw) else [])
+            refuse_unknown(
+                self.server,
+                [r for _, r in to_draw],
+                self.server.client.loras() if any(r.loras for _, r in to_draw) else [],
+            )
             for picture in self._draw_all(_cheapest_order(to_draw), report):
                 done[picture.key] = picture
         return [done[recipe.key] for recipe in recipes]
@@ -97,7 +103,8 @@ class Renderer:
                 if len(drawn) >= GIVE_UP_AFTER and all(p.error for p in drawn):
                     _give_up(drawn)
         finally:
-            # After Ctrl-C or an error the requests in flight are still waited for: A1111 draws them anyway, and they are kept.
+            # After Ctrl-C or an error the requests in flight are still waited for: A1111 draws them anyway, and they
+            # are kept.
             stop.set()
             pool.shutdown(wait=True, cancel_futures=True)
 
@@ -131,8 +138,9 @@ def _give_up(drawn: Sequence[Picture]) -> None:
 def _cheapest_order(to_draw: Sequence[tuple[str, Recipe]]) -> list[tuple[str, Recipe]]:
     """LoRA file outermost, then its weight, then the prompt, then the seed.
 
-    Measured on 1.10.1: another LoRA file costs twice another weight, so this order is 1.8 times faster than LoRA innermost. Pictures
-    without LoRA come first: residue of a LoRA that was taken out has been reported, and the baseline must be free of it.
+    Measured on 1.10.1: another LoRA file costs twice another weight, so this order is 1.8 times faster than LoRA
+    innermost. Pictures without LoRA come first: residue of a LoRA that was taken out has been reported, and the
+    baseline must be free of it.
     """
 
     def cost_of_change(item: tuple[str, Recipe]) -> tuple[object, ...]:

@@ -11,7 +11,9 @@ from orchestrator.render.recipe import Recipe
 
 
 def payload(recipe: Recipe) -> dict[str, Any]:
-    """The request body for `recipe`. Reads the init picture when there is one; raises `PictureError` when it is gone."""
+    """The request body for `recipe`. Reads the init picture when there is one; raises `PictureError` when it is
+    gone.
+    """
     body: dict[str, Any] = {
         "prompt": recipe.tagged_prompt,
         "negative_prompt": recipe.negative_prompt,
@@ -25,7 +27,8 @@ def payload(recipe: Recipe) -> dict[str, Any]:
         "scheduler": recipe.scheduler,
         "width": recipe.width,
         "height": recipe.height,
-        # Pictures that are compared are drawn alone: batches differ from single pictures by a level here and there (measured).
+        # Pictures that are compared are drawn alone: batches differ from single pictures by a level here and there
+        # (measured).
         "batch_size": 1,
         "n_iter": 1,
         "send_images": True,

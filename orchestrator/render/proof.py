@@ -1,7 +1,7 @@
 """The proof of a picture: what A1111 says it used, held against the recipe.
 
-A1111 answers 200 for a LoRA it does not have, an unknown checkpoint, a misspelt sampler (observed on 1.10.1). The only signs stand in
-the answer's info, so every picture is held against its recipe before it is kept.
+A1111 answers 200 for a LoRA it does not have, an unknown checkpoint, a misspelt sampler (observed on 1.10.1). The only
+signs stand in the answer's info, so every picture is held against its recipe before it is kept.
 """
 
 from __future__ import annotations
@@ -38,7 +38,9 @@ def differences(recipe: Recipe, answer: Generated) -> list[str]:
     if info.clip_skip is not None:
         asked_and_used.append(("clip skip", recipe.clip_skip, info.clip_skip))
     if recipe.init_sha256 and recipe.denoising_strength is not None:
-        asked_and_used.append(("denoising strength", number(recipe.denoising_strength), number(info.denoising_strength or 0.0)))
+        asked_and_used.append(
+            ("denoising strength", number(recipe.denoising_strength), number(info.denoising_strength or 0.0))
+        )
     schedule = text.fields.get("Schedule type", "")
     if schedule:
         asked_and_used.append(("schedule", _schedule_name(recipe.scheduler), _schedule_name(schedule)))

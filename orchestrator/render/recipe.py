@@ -1,7 +1,7 @@
 """The recipe: everything that decides one picture, and the key that names it.
 
-The key names content, not paths: a LoRA by the hash of its file, the checkpoint by its hash, an init picture by its bytes. A LoRA that
-was trained again under the same name gives another key; a file that was only renamed gives the same.
+The key names content, not paths: a LoRA by the hash of its file, the checkpoint by its hash, an init picture by its
+bytes. A LoRA that was trained again under the same name gives another key; a file that was only renamed gives the same.
 """
 
 from __future__ import annotations
@@ -29,7 +29,9 @@ class LoraUse:
 
     @property
     def tag(self) -> str:
-        """The tag as it stands in the prompt. A1111 takes any float; two weights that differ must differ as text too."""
+        """The tag as it stands in the prompt. A1111 takes any float; two weights that differ must differ as text
+        too.
+        """
         return f"<lora:{self.stem}:{number(self.weight)}>"
 
 
@@ -89,7 +91,8 @@ def canonical(recipe: Recipe) -> str:
     values = recipe.to_dict()
     for place in ("checkpoint", "init_path"):
         del values[place]
-    # Neither the stem nor the shown hash decides a pixel; the file's content and the weight do. A1111 keeps the tag's text out of CLIP.
+    # Neither the stem nor the shown hash decides a pixel; the file's content and the weight do. A1111 keeps the tag's
+    # text out of CLIP.
     values["loras"] = [{"sha256": lora.sha256, "weight": lora.weight} for lora in recipe.loras if lora.weight != 0]
     values["format"] = RECIPE_FORMAT
     return json.dumps(_plain(values), sort_keys=True, ensure_ascii=False, allow_nan=False, separators=(",", ":"))

@@ -1,4 +1,6 @@
-"""What a server is, found out once before anything is drawn: its version, its checkpoint by hash, the names it knows."""
+"""What a server is, found out once before anything is drawn: its version, its checkpoint by hash, the names it
+knows.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +16,9 @@ from orchestrator.render.recipe import Recipe, has_lora_tag
 
 @dataclass(frozen=True)
 class Server:
-    """A server whose facts are known. `checkpoint_hash` is the short hash (10 digits) A1111 writes into its infotexts."""
+    """A server whose facts are known. `checkpoint_hash` is the short hash (10 digits) A1111 writes into its
+    infotexts.
+    """
 
     client: A1111
     version: str
@@ -30,8 +34,8 @@ class Server:
 def connect(client: A1111, checkpoint: str = "", vae: str = "") -> Server:
     """Find out what `client` talks to, with `checkpoint` (empty = the loaded one) and `vae` (empty = as set).
 
-    Draws one 64×64 picture of one step: only that makes A1111 load the checkpoint, hash it and say its version. Raises `InputError` for
-    an unknown checkpoint and for an option that would put a LoRA into every picture.
+    Draws one 64×64 picture of one step: only that makes A1111 load the checkpoint, hash it and say its version. Raises
+    `InputError` for an unknown checkpoint and for an option that would put a LoRA into every picture.
     """
     options = client.options()
     _refuse_standing_lora(options)
@@ -89,12 +93,16 @@ def refuse_unknown(server: Server, recipes: Iterable[Recipe], loras: Sequence[Lo
             if lora.stem not in stems:
                 problems[_unknown("LoRA", lora.stem, stems)] = None
         if has_lora_tag(recipe.prompt) or has_lora_tag(recipe.negative_prompt):
-            problems["A prompt holds a <lora:…> tag: name the LoRA under `loras` instead, so that its file can be proven."] = None
+            problems[
+                "A prompt holds a <lora:…> tag: name the LoRA under `loras` instead, so that its file can be proven."
+            ] = None
         if any(line.lstrip().startswith("#") for line in recipe.prompt.splitlines()):
             problems["A prompt has a line that begins with #: A1111 takes it for a comment and leaves it out."] = None
     if problems:
         listed = "\n".join(f"  {problem}" for problem in problems)
-        raise InputError(f"A1111 would not draw what is asked:\n{listed}", fix="Correct the profile and run the same command again.")
+        raise InputError(
+            f"A1111 would not draw what is asked:\n{listed}", fix="Correct the profile and run the same command again."
+        )
 
 
 def _refuse_standing_lora(options: dict[str, object]) -> None:

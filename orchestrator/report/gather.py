@@ -1,4 +1,6 @@
-"""Workspace → report content: everything the workspace knows about all its versions, read from what the stages left on disk."""
+"""Workspace → report content: everything the workspace knows about all its versions, read from what the stages left on
+disk.
+"""
 
 from __future__ import annotations
 
@@ -25,15 +27,16 @@ from orchestrator.workspace import Workspace
 #: The weight at which the tilt of a version's grid pictures is shown: the one most people use a LoRA at.
 TILT_WEIGHT = 0.8
 _SETTINGS = (
-    ("network_dim", "dim"), ("network_alpha", "alpha"), ("unet_lr", "U-Net learning rate"), ("optimizer_type", "optimizer"),
-    ("lr_scheduler", "learning-rate schedule"), ("mixed_precision", "precision"), ("seed", "seed"),
+    ("network_dim", "dim"), ("network_alpha", "alpha"), ("unet_lr", "U-Net learning rate"),
+    ("optimizer_type", "optimizer"), ("lr_scheduler", "learning-rate schedule"), ("mixed_precision", "precision"), ("seed", "seed"),
 )  # fmt: skip
 
 
 def gather(profile: Profile, workspace: Workspace) -> content.ReportContent:
     """The report of the profile's version, with the versions before it that the workspace still has.
 
-    What was not made or not measured is left out or said to be so. Raises `WorkspaceError` when there is nothing to report.
+    What was not made or not measured is left out or said to be so. Raises `WorkspaceError` when there is nothing to
+    report.
     """
     profiles = [*_earlier(profile, workspace), profile]
     versions = [_version(each, workspace) for each in profiles]
@@ -97,7 +100,8 @@ def _dataset(profile: Profile, workspace: Workspace) -> content.DatasetSection |
         total=len(manifest["pictures"]),
         fingerprint=manifest["fingerprint"],
         findings=tuple(
-            content.FindingRow(f["level"], f["group"], f["what"], f["means"], f["fix"]) for f in check.get("findings", ())
+            content.FindingRow(f["level"], f["group"], f["what"], f["means"], f["fix"])
+            for f in check.get("findings", ())
         ),
         groups=tuple(
             _group(group, looked_at.get(group["name"], {}), manifest["pictures"], workspace.dataset(version))
@@ -106,7 +110,9 @@ def _dataset(profile: Profile, workspace: Workspace) -> content.DatasetSection |
     )
 
 
-def _group(group: dict[str, Any], row: dict[str, Any], pictures: list[dict[str, Any]], folder: Path) -> content.GroupRow:
+def _group(
+    group: dict[str, Any], row: dict[str, Any], pictures: list[dict[str, Any]], folder: Path
+) -> content.GroupRow:
     ours = [entry for entry in pictures if entry["group"] == group["name"]]
     return content.GroupRow(
         name=group["name"],
@@ -122,7 +128,12 @@ def _group(group: dict[str, Any], row: dict[str, Any], pictures: list[dict[str, 
             content.ReportPicture(
                 folder / entry["file"],
                 f"{group['name']} {number}",
-                {"caption": entry["caption"], "sha256": entry["sha256"], "set": entry["from"]["set"], **entry["from"]["origin"]},
+                {
+                    "caption": entry["caption"],
+                    "sha256": entry["sha256"],
+                    "set": entry["from"]["set"],
+                    **entry["from"]["origin"],
+                },
             )
             for number, entry in enumerate(ours, start=1)
         ),
@@ -183,7 +194,11 @@ def _tilt(profile: Profile, workspace: Workspace) -> list[content.TiltRow]:
     if not status().available or not profile.dataset.groups or not profile.grids:
         return []
     version, group = profile.subject.version, profile.dataset.groups[0]
-    trained = [path for path in _dataset_pictures(workspace, version) if path.parent.name.partition("_")[2].startswith(group.name)]
+    trained = [
+        path
+        for path in _dataset_pictures(workspace, version)
+        if path.parent.name.partition("_")[2].startswith(group.name)
+    ]
     rows = [content.TiltRow(version, f"{group.name}: training pictures", _rolls(trained, workspace), "training")]
     folder = workspace.grid(f"{version} {profile.grids[0].name}")
     manifest = manifests.find(folder)
@@ -193,7 +208,11 @@ def _tilt(profile: Profile, workspace: Workspace) -> list[content.TiltRow]:
         bare = [folder / entry.picture for entry in drawn if entry.epoch is None]
         with_lora = [folder / entry.picture for entry in drawn if entry.epoch is not None and entry.weight == weight]
         rows.append(content.TiltRow(version, f"{manifest.name}: without LoRA", _rolls(bare, workspace), "baseline"))
-        rows.append(content.TiltRow(version, f"{manifest.name}: weight {weight:g}, all epochs", _rolls(with_lora, workspace), "lora"))
+        rows.append(
+            content.TiltRow(
+                version, f"{manifest.name}: weight {weight:g}, all epochs", _rolls(with_lora, workspace), "lora"
+            )
+        )
     return [row for row in rows if row.rolls]
 
 
@@ -213,7 +232,19 @@ def _not_measured(sentences: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def _software(found: list[content.Observed]) -> tuple[tuple[str, str], ...]:
-    server = next((str(each.picture.provenance["server_version"]) for each in found if each.picture.provenance.get("server_version")), "")
+    server = next(
+        (
+            str(each.picture.provenance["server_version"])
+            for each in found
+            if each.picture.provenance.get("server_version")
+        ),
+        "",
+    )
     eyes = status()
-    rows = [("orchestrator", __version__), ("A1111", server), ("faces measured by", eyes.backend), ("Python", platform.python_version())]
+    rows = [
+        ("orchestrator", __version__),
+        ("A1111", server),
+        ("faces measured by", eyes.backend),
+        ("Python", platform.python_version()),
+    ]
     return tuple((name, value) for name, value in rows if value)

@@ -40,7 +40,9 @@ def section(verdict: Verdict, stems: Mapping[int, str]) -> content.VerdictSectio
     """The verdict as the report shows it. `stems`: epoch → the name to paste."""
     headline, *more = verdict.sentences or ("Not measured.",)
     best = verdict.recommended
-    use = f"<lora:{stems[best.epoch]}:{best.weight:g}>" if best and best.epoch is not None and best.epoch in stems else ""
+    use = (
+        f"<lora:{stems[best.epoch]}:{best.weight:g}>" if best and best.epoch is not None and best.epoch in stems else ""
+    )
     results = [*verdict.cells, *([verdict.baseline] if verdict.baseline else [])]
     shares = " + ".join(f"{share:.2g} × {name}" for name, share in (verdict.shares or {}).items())
     return content.VerdictSection(
@@ -79,8 +81,12 @@ def _interval(interval: Interval | None) -> content.Interval | None:
     return content.Interval(interval.mean, low, high)
 
 
-def deciding(verdict: Verdict, found: Sequence[content.Observed], training: Path | None) -> tuple[content.DecidingPicture, ...]:
-    """The recommended cell, another that may be best, and the baseline, all at the same round and seed; and a training picture."""
+def deciding(
+    verdict: Verdict, found: Sequence[content.Observed], training: Path | None
+) -> tuple[content.DecidingPicture, ...]:
+    """The recommended cell, another that may be best, and the baseline, all at the same round and seed; and a training
+    picture.
+    """
     place = _typical_place(verdict.recommended, found)
     other = next((cell for cell in verdict.may_be_best if cell != verdict.recommended), None)
     shown = []
@@ -90,7 +96,11 @@ def deciding(verdict: Verdict, found: Sequence[content.Observed], training: Path
             caption = f"{cell.label[0].upper()}{cell.label[1:]}: {picture.round}, seed {picture.seed}"
             shown.append(content.DecidingPicture(role, picture.picture, caption))
     if training:
-        shown.append(content.DecidingPicture("training picture", content.ReportPicture(training, "training picture"), "What it learned from"))
+        shown.append(
+            content.DecidingPicture(
+                "training picture", content.ReportPicture(training, "training picture"), "What it learned from"
+            )
+        )
     return tuple(shown)
 
 

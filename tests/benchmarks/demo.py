@@ -1,4 +1,6 @@
-"""Time and memory of `orchestrator demo`, from nothing and repeated; memory is the sum over all its processes (proportional set size)."""
+"""Time and memory of `orchestrator demo`, from nothing and repeated; memory is the sum over all its processes
+(proportional set size).
+"""
 
 from __future__ import annotations
 
@@ -17,7 +19,9 @@ LIMIT_GB = 1.5
 
 
 def memory(process: psutil.Process) -> float:
-    """Bytes used by a process and its children; shared pages counted once where the system tells (Linux), else resident size."""
+    """Bytes used by a process and its children; shared pages counted once where the system tells (Linux), else resident
+    size.
+    """
     total = 0.0
     try:
         family = [process, *process.children(recursive=True)]
@@ -56,7 +60,10 @@ def main() -> None:
         folder = asked.keep or Path(name) / "demo"
         for what, limit in LIMIT_S.items():
             took, peak = run(folder, more)
-            print(f"{what:13} {took:6.1f} s   limit {limit} s   {took / limit:.2f} of it   peak memory {peak / 1e9:.2f} GB of {LIMIT_GB}")
+            print(
+                f"{what:13} {took:6.1f} s   limit {limit} s   {took / limit:.2f} of it   "
+                f"peak memory {peak / 1e9:.2f} GB of {LIMIT_GB}"
+            )
 
 
 if __name__ == "__main__":

@@ -1,4 +1,6 @@
-"""Pictures per second through the renderer against the simulated card's own limit (its GPU time per picture, nothing else)."""
+"""Pictures per second through the renderer against the simulated card's own limit (its GPU time per picture, nothing
+else).
+"""
 
 from __future__ import annotations
 
@@ -21,7 +23,12 @@ def rate(url: str, folder: Path, pictures: int, in_flight: int) -> float:
         server = connect(client)
         renderer = Renderer(server, PictureCache(folder), in_flight=in_flight)
         recipes = [
-            Recipe(prompt="a woman, upper body", seed=seed, checkpoint=server.checkpoint, checkpoint_hash=server.checkpoint_hash)
+            Recipe(
+                prompt="a woman, upper body",
+                seed=seed,
+                checkpoint=server.checkpoint,
+                checkpoint_hash=server.checkpoint_hash,
+            )
             for seed in range(pictures)
         ]
         started = time.perf_counter()

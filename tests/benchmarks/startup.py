@@ -31,7 +31,10 @@ def main() -> None:
     print(f"{'python -c pass':22} {empty:6.0f} ms")
     for name, limit in LIMIT_MS.items():
         took = median_ms(COMMANDS[name])
-        print(f"{name:22} {took:6.0f} ms   limit {limit} ms   {took / limit:.2f} of it   {took / empty:.1f} × an empty Python")
+        print(
+            f"{name:22} {took:6.0f} ms   limit {limit} ms   {took / limit:.2f} of it   "
+            f"{took / empty:.1f} × an empty Python"
+        )
     code = f"import sys, orchestrator.__main__, orchestrator.cli; print([m for m in {HEAVY!r} if m in sys.modules])"
     heavy = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout.strip()
     print(f"heavy modules on the path of --help: {heavy}")

@@ -95,7 +95,12 @@ def test_a_wrong_address(capsys: pytest.CaptureFixture[str], workspace: Path, ur
     ],
 )
 def test_what_is_missing_is_named(
-    capsys: pytest.CaptureFixture[str], workspace: Path, arguments: tuple[str, ...], code: int, says: str, monkeypatch: pytest.MonkeyPatch
+    capsys: pytest.CaptureFixture[str],
+    workspace: Path,
+    arguments: tuple[str, ...],
+    code: int,
+    says: str,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.chdir(workspace)
     got, _, err = run(capsys, *arguments)
@@ -103,7 +108,9 @@ def test_what_is_missing_is_named(
     assert got == code
 
 
-def test_a_picture_that_is_none(capsys: pytest.CaptureFixture[str], ugly_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_picture_that_is_none(
+    capsys: pytest.CaptureFixture[str], ugly_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(ugly_path)
     Path("a.png").write_text("no picture", encoding="utf-8")
     code, _, err = run(capsys, "pictures", "straighten", "a.png", "--angle", "5")
@@ -119,7 +126,9 @@ def test_a_wrong_command_line(capsys: pytest.CaptureFixture[str], arguments: tup
     assert "Error" in err
 
 
-def test_a_defect_of_ours_is_called_so(capsys: pytest.CaptureFixture[str], ugly_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_defect_of_ours_is_called_so(
+    capsys: pytest.CaptureFixture[str], ugly_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from orchestrator import workspace
 
     monkeypatch.setattr(workspace, "find_workspace", lambda start: 1 / 0)
@@ -135,7 +144,10 @@ def test_a_console_without_unicode_does_not_end_the_run(ugly_path: Path) -> None
 
     environment = {**os.environ, "PYTHONIOENCODING": "ascii", "PYTHONUTF8": "0"}
     done = subprocess.run(
-        [sys.executable, "-m", "orchestrator", "init", str(ugly_path / "ミク")], env=environment, capture_output=True, check=False
+        [sys.executable, "-m", "orchestrator", "init", str(ugly_path / "ミク")],
+        env=environment,
+        capture_output=True,
+        check=False,
     )
     assert done.returncode == 0, done.stderr
     assert b"Made" in done.stdout

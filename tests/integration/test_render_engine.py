@@ -120,7 +120,9 @@ def test_variations_start_from_the_picture_s_content(renderer: Renderer, client:
     from orchestrator.files import sha256_file
 
     (first,) = renderer.render([recipe(renderer)])
-    varied = recipe(renderer, init_sha256=sha256_file(first.path), init_path=first.path, denoising_strength=0.4, prompt="smile")
+    varied = recipe(
+        renderer, init_sha256=sha256_file(first.path), init_path=first.path, denoising_strength=0.4, prompt="smile"
+    )
     (drawn,) = renderer.render([varied])
     assert not drawn.error
     gone = varied.evolve(init_path=ugly_path / "gone.png", seed=8)
@@ -144,7 +146,9 @@ def test_two_are_in_flight_and_no_more(start_server: StartServer, ugly_path: Pat
     assert len(names) == 2
 
 
-def test_a_full_disk_stops_with_a_sentence_and_keeps_what_is_there(renderer: Renderer, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_disk_stops_with_a_sentence_and_keeps_what_is_there(
+    renderer: Renderer, monkeypatch: pytest.MonkeyPatch
+) -> None:
     import errno
     import os
 
@@ -197,7 +201,9 @@ def test_another_program_at_the_address() -> None:
 
 
 def test_a_picture_the_server_fails_on_does_not_stop_the_others(renderer: Renderer) -> None:
-    pictures = renderer.render([recipe(renderer, seed=1), recipe(renderer, seed=2, clip_skip=99), recipe(renderer, seed=3)])
+    pictures = renderer.render(
+        [recipe(renderer, seed=1), recipe(renderer, seed=2, clip_skip=99), recipe(renderer, seed=3)]
+    )
     assert [bool(p.error) for p in pictures] == [False, True, False]
     with pytest.raises(ToolError, match="The first 4 pictures all failed"):
         renderer.render([recipe(renderer, seed=s, clip_skip=99) for s in range(10, 20)])

@@ -7,8 +7,10 @@ from orchestrator.a1111.infotext import parse, parse_fields, write_fields
 
 # As a running 1.10.1 wrote it.
 OBSERVED = (
-    "photo of ai_model woman <lora:ai_model_v1-000010:1>\nNegative prompt: bad\nSteps: 1, Sampler: Euler, Schedule type: Automatic, "
-    'CFG scale: 7.0, Seed: 1, Size: 64x64, Model hash: f3d717ddd8, Model: tinysd15_a, Lora hashes: "ai_model_v1-000010: 67c16c315401, '
+    "photo of ai_model woman <lora:ai_model_v1-000010:1>\nNegative prompt: bad\n"
+    "Steps: 1, Sampler: Euler, Schedule type: Automatic, "
+    "CFG scale: 7.0, Seed: 1, Size: 64x64, Model hash: f3d717ddd8, Model: tinysd15_a, "
+    'Lora hashes: "ai_model_v1-000010: 67c16c315401, '
     'b: 0123", Script: X/Y/Z plot, X Type: Prompt S/R, X Values: "a,b", Version: v1.10.1'
 )
 
@@ -38,7 +40,9 @@ def test_text_that_is_no_infotext_is_a_prompt() -> None:
 
 
 names = st.from_regex(r"[A-Z][A-Za-z0-9]{0,8}( [a-z]{1,5})?", fullmatch=True)
-values = st.text(st.characters(exclude_categories=["Cs", "Cc"], exclude_characters="\u2028\u2029\x85"), min_size=1, max_size=20)
+values = st.text(
+    st.characters(exclude_categories=["Cs", "Cc"], exclude_characters="\u2028\u2029\x85"), min_size=1, max_size=20
+)
 
 
 @given(st.dictionaries(names, values, min_size=1, max_size=6))

@@ -31,7 +31,14 @@ def test_the_article_has_the_article_s_numbers() -> None:
     assert {grid.weights for grid in profile.grids} == {(0.2, 0.4, 0.6, 0.8, 1.0)}
     assert [r.expects for r in profile.evaluation.rounds] == ["hand raised", "arms crossed", "hand on hip"]
     g = profile.generation
-    assert (g.sampler, g.scheduler, g.steps, g.cfg_scale, g.width, g.height) == ("DPM++ 2M", "Karras", 28, 6.0, 512, 512)
+    assert (g.sampler, g.scheduler, g.steps, g.cfg_scale, g.width, g.height) == (
+        "DPM++ 2M",
+        "Karras",
+        28,
+        6.0,
+        512,
+        512,
+    )
 
 
 def problems(text: str) -> tuple[str, ...]:
@@ -41,7 +48,9 @@ def problems(text: str) -> tuple[str, ...]:
 
 
 def test_all_problems_at_once_with_their_lines() -> None:
-    found = problems('[training]\nepoch = 10\ndim = "abc"\n\n[[pictures]]\nname = "a"\nprompt = "p"\ncoutn = 3\n[subjekt]\n')
+    found = problems(
+        '[training]\nepoch = 10\ndim = "abc"\n\n[[pictures]]\nname = "a"\nprompt = "p"\ncoutn = 3\n[subjekt]\n'
+    )
     assert "line 2: training.epoch: there is no such key; did you mean 'epochs'?" in found
     assert any(p.startswith("line 3: training.dim: ") and "'abc'" in p for p in found)
     assert "line 8: pictures.a.coutn: there is no such key; did you mean 'count'?" in found
@@ -107,7 +116,11 @@ def test_the_schema_knows_every_part() -> None:
     assert set(schema()["properties"]) == set(Profile.model_fields)
 
 
-@given(st.text(st.characters(exclude_categories=["Cs", "Cc", "Zs", "Zl", "Zp"]), min_size=1, max_size=30), st.integers(0, 2**63 - 1), st.floats(0.1, 2.0))
+@given(
+    st.text(st.characters(exclude_categories=["Cs", "Cc", "Zs", "Zl", "Zp"]), min_size=1, max_size=30),
+    st.integers(0, 2**63 - 1),
+    st.floats(0.1, 2.0),
+)
 def test_what_tomli_w_writes_is_what_we_read(prompt: str, seed: int, weight: float) -> None:
     grid = {"name": "g", "prompt": prompt, "seeds": [seed], "weights": [weight]}
     (read,) = parse_profile(tomli_w.dumps({"grids": [grid]}), "x").grids
@@ -115,7 +128,7 @@ def test_what_tomli_w_writes_is_what_we_read(prompt: str, seed: int, weight: flo
 
 
 def test_lines_are_found_inside_repeated_tables() -> None:
-    text = '[[a]]\nx = 1\n[[a.b]]\ny = 1\n[[a]]\nx = 2\n[[a.b]]\n# c\ny = 2\n'
+    text = "[[a]]\nx = 1\n[[a.b]]\ny = 1\n[[a]]\nx = 2\n[[a.b]]\n# c\ny = 2\n"
     assert line_of(text, ("a", 0, "x")) == 2
     assert line_of(text, ("a", 1, "x")) == 6
     assert line_of(text, ("a", 1, "b", 0, "y")) == 9

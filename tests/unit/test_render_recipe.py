@@ -11,7 +11,9 @@ from hypothesis import strategies as st
 from orchestrator.render.recipe import LoraUse, Recipe, canonical, from_dict, has_lora_tag, number
 
 finite = st.floats(min_value=-4, max_value=4, allow_nan=False)
-loras = st.builds(LoraUse, st.text(min_size=1, max_size=8), st.sampled_from(["a" * 64, "b" * 64]), st.just("a" * 12), finite)
+loras = st.builds(
+    LoraUse, st.text(min_size=1, max_size=8), st.sampled_from(["a" * 64, "b" * 64]), st.just("a" * 12), finite
+)
 recipes = st.builds(
     Recipe,
     prompt=st.text(max_size=40),
@@ -42,9 +44,9 @@ def test_another_seed_is_another_key(recipe: Recipe, seed: int) -> None:
 @pytest.mark.parametrize(
     "change",
     [
-        {"prompt": "b"}, {"negative_prompt": "b"}, {"steps": 29}, {"cfg_scale": 6.5}, {"sampler": "Euler"}, {"scheduler": "Automatic"},
-        {"width": 520}, {"height": 520}, {"clip_skip": 2}, {"checkpoint_hash": "0" * 10}, {"vae": "x"}, {"server_version": "v1.9.0"},
-        {"init_sha256": "1" * 64}, {"denoising_strength": 0.5}, {"loras": (LoraUse("s", "c" * 64, "", 1.0),)},
+        {"prompt": "b"}, {"negative_prompt": "b"}, {"steps": 29}, {"cfg_scale": 6.5}, {"sampler": "Euler"},
+        {"scheduler": "Automatic"}, {"width": 520}, {"height": 520}, {"clip_skip": 2}, {"vae": "x"},
+        {"checkpoint_hash": "0" * 10}, {"server_version": "v1.9.0"}, {"init_sha256": "1" * 64}, {"denoising_strength": 0.5}, {"loras": (LoraUse("s", "c" * 64, "", 1.0),)},
     ],
 )  # fmt: skip
 def test_everything_that_decides_the_picture_is_in_the_key(change: dict[str, object]) -> None:
@@ -52,7 +54,18 @@ def test_everything_that_decides_the_picture_is_in_the_key(change: dict[str, obj
 
 
 def test_no_field_was_forgotten_above() -> None:
-    tested = {"prompt", "negative_prompt", "steps", "cfg_scale", "sampler", "scheduler", "width", "height", "clip_skip", "checkpoint_hash"}
+    tested = {
+        "prompt",
+        "negative_prompt",
+        "steps",
+        "cfg_scale",
+        "sampler",
+        "scheduler",
+        "width",
+        "height",
+        "clip_skip",
+        "checkpoint_hash",
+    }
     tested |= {"vae", "server_version", "init_sha256", "denoising_strength", "loras", "seed"}
     only_tell_where_content_lies = {"checkpoint", "init_path"}
     assert {f.name for f in dataclasses.fields(Recipe)} == tested | only_tell_where_content_lies
@@ -87,9 +100,13 @@ def test_numbers_are_written_without_exponent_and_read_back(value: float) -> Non
 
 
 def test_the_tag_stands_in_front() -> None:
-    assert Recipe(prompt="a", loras=(LoraUse("v4-000010", "a" * 64, "", 0.8),)).tagged_prompt == "<lora:v4-000010:0.8> a"
+    assert (
+        Recipe(prompt="a", loras=(LoraUse("v4-000010", "a" * 64, "", 0.8),)).tagged_prompt == "<lora:v4-000010:0.8> a"
+    )
 
 
-@pytest.mark.parametrize(("prompt", "holds"), [("<lora:x:1> a", True), ("a < LoRA :x>", True), ("<lyco:x>", True), ("a <b> lora:", False)])
+@pytest.mark.parametrize(
+    ("prompt", "holds"), [("<lora:x:1> a", True), ("a < LoRA :x>", True), ("<lyco:x>", True), ("a <b> lora:", False)]
+)
 def test_lora_tags_in_prompts_are_seen(prompt: str, holds: bool) -> None:
     assert has_lora_tag(prompt) is holds
