@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import importlib
 import os
 import random
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -53,10 +54,8 @@ def train(args: argparse.Namespace, console: Console) -> None:
     training_settings.check_accelerator(args)
     say(f"accelerator device: {DEVICE}")
     training_settings.check_base_model(args, console)
-    with tempfile.TemporaryDirectory(prefix="sandbox_trainer_") as scratch:
-        sources = (
-            cache_latents(datasets, args.cache_latents_to_disk, Path(scratch), console) if args.cache_latents else {}
-        )
+    with _scratch(args) as scratch:
+        sources = cache_latents(datasets, args.cache_latents_to_disk, scratch, console) if args.cache_latents else {}
         network = _network(args, console)
         say("prepare optimizer, data loader etc.")
         chosen = training_settings.optimizer(args, console)
@@ -83,6 +82,16 @@ def train(args: argparse.Namespace, console: Console) -> None:
         first_epoch, skipped = start_at(args, state_step, whole, console)
         run = Run(args, console, datasets, whole, lesson, losses, metadata, workers, first_epoch)
         run.go(skipped)
+
+
+@contextlib.contextmanager
+def _scratch(args: argparse.Namespace) -> Iterator[Path]:
+    """A folder for pictures out of cache files; none is made without such files: a killed run cannot remove it."""
+    if not args.cache_latents_to_disk:
+        yield Path()
+        return
+    with tempfile.TemporaryDirectory(prefix="sandbox_trainer_") as folder:
+        yield Path(folder)
 
 
 def _datasets(args: argparse.Namespace, console: Console) -> tuple[ReadDataset, ...]:
