@@ -9,6 +9,7 @@ Python.
 from __future__ import annotations
 
 import ast
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
@@ -148,7 +149,10 @@ _UNKNOWN = _Unknown()
 
 def _parse(file: Path) -> _Module:
     try:
-        tree = ast.parse(file.read_bytes())
+        with warnings.catch_warnings():
+            # sd-scripts has strings with invalid escapes: nothing its user or ours could do about.
+            warnings.simplefilter("ignore")
+            tree = ast.parse(file.read_bytes())
     except (SyntaxError, ValueError, OSError) as error:
         raise KohyaNotFound(
             f"{file} cannot be read as Python ({error}).",

@@ -16,6 +16,8 @@ from orchestrator.kohya.install import KohyaInstall
 
 SANDBOX = Path(orchestrator.__file__).parent / "sandbox" / "sd_scripts"
 GOLDEN = Path(__file__).parents[1] / "golden" / "kohya_arguments.json"
+# Read here: no test sees the settings of whoever runs it.
+CHECKOUT = os.environ.get("ORCHESTRATOR_SD_SCRIPTS")
 
 SCRIPT = """
 import argparse
@@ -62,6 +64,7 @@ def add_logging_arguments(parser):
     "more": '''
 import os
 def add_more(parser):
+    "its documentation has an invalid escape: \\("
     if os.name == "nt":
         parser.add_argument("--perhaps", type=os.PathLike, default=os.name)
 ''',
@@ -78,10 +81,11 @@ def _install(root: Path, script: str = SCRIPT) -> KohyaInstall:
 
 def test_calls_are_followed_with_their_values(tmp_path: Path) -> None:
     found = arguments.read(_install(tmp_path))
-    assert sorted(found) == sorted(
-        "console_log_simple pretrained_model_name_or_path output_dir steps dreambooth_only no_caption mixed_precision perhaps "
-        "network_dim network_args".split()
-    )
+    expected = {
+        *("console_log_simple", "pretrained_model_name_or_path", "output_dir", "steps", "dreambooth_only"),
+        *("no_caption", "mixed_precision", "perhaps", "network_dim", "network_args"),
+    }
+    assert found.keys() == expected
     assert found["steps"].type == "int_or_float"
     assert found["mixed_precision"].choices == ("no", "fp16", "bf16")
     assert found["no_caption"].default == 1e-6
@@ -114,7 +118,9 @@ def test_a_missing_script_is_said_to_be_missing(tmp_path: Path) -> None:
 
 
 def test_the_193_arguments_of_february_2026(tmp_path: Path) -> None:
-    """The simulated trainer has the real one's arguments; the golden list was written by the real one's own argparse."""
+    """The simulated trainer has the real one's arguments; the golden list was written by the real one's own
+    argparse.
+    """
     found = arguments.read(install.find(SANDBOX, python=sys.executable))
     assert sorted(found) == json.loads(GOLDEN.read_text(encoding="utf-8"))["train_network"]
     assert (found["lr_warmup_steps"].type, found["text_encoder_lr"].nargs) == ("int_or_float", "*")
@@ -122,12 +128,14 @@ def test_the_193_arguments_of_february_2026(tmp_path: Path) -> None:
 
 
 def test_a_real_checkout_gives_what_its_own_argparse_gave() -> None:
-    """Only where a checkout and the observed answers lie on this machine (ORCHESTRATOR_FACTS, ORCHESTRATOR_SD_SCRIPTS)."""
-    facts, checkout = os.environ.get("ORCHESTRATOR_FACTS"), os.environ.get("ORCHESTRATOR_SD_SCRIPTS")
-    if not facts or not checkout:
+    """Only where a checkout and the observed answers lie on this machine (ORCHESTRATOR_FACTS,
+    ORCHESTRATOR_SD_SCRIPTS).
+    """
+    facts = os.environ.get("ORCHESTRATOR_FACTS")
+    if not facts or not CHECKOUT:
         return
     observed = json.loads((Path(facts) / "kohya" / "train_network_args.json").read_text(encoding="utf-8"))
-    kohya = install.find(checkout, python=sys.executable)
+    kohya = install.find(CHECKOUT, python=sys.executable)
     for script, answer in observed.items():
         found = arguments.read(kohya, f"{script}.py")
         assert {a["name"]: a["default"] for a in answer["args"]} == {name: a.default for name, a in found.items()}

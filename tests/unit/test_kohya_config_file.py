@@ -45,7 +45,8 @@ ARGUMENTS = {
 }
 
 GOOD: list[tuple[str, Any]] = [
-    ("network_dim", 32), ("learning_rate", 1e-4), ("learning_rate", 1), ("cache_latents", False), ("resolution", "512,512"),
+    ("network_dim", 32), ("learning_rate", 1e-4), ("learning_rate", 1), ("cache_latents", False), ("resolution",
+    "512,512"),
     ("network_args", ["conv_dim=4"]), ("text_encoder_lr", [5e-5]), ("lr_warmup_steps", 100), ("lr_warmup_steps", 0.1),
     ("mixed_precision", "bf16"), ("dataset_config", "x.toml"), ("network_dim", None), ("odd", 3),
 ]  # fmt: skip
@@ -157,7 +158,7 @@ def test_two_folders_are_two_tables_the_old_library_can_read(ugly_path: Path) ->
 
 STRICT = {
     "image_dir": str, "num_repeats": int, "class_tokens": str, "resolution": list, "batch_size": int, "enable_bucket": bool,
-    "bucket_reso_steps": int, "bucket_no_upscale": bool, "subsets": list, "caption_extension": str, "shuffle_caption": bool,
+    "bucket_reso_steps": int, "min_bucket_reso": int, "max_bucket_reso": int, "bucket_no_upscale": bool, "subsets": list, "caption_extension": str, "shuffle_caption": bool,
     "keep_tokens": int, "flip_aug": bool,
 }  # fmt: skip
 
