@@ -210,7 +210,10 @@ _MODULES: dict[str, tuple[int, int]] = {
     **{f"lora_te_text_model_encoder_layers_{i}_self_attn_{p}_proj": (768, 768) for i in (0, 5, 11) for p in "qkv"},
     **{f"lora_te_text_model_encoder_layers_{i}_mlp_fc1": (768, 3072) for i in (0, 11)},
     **{
-        f"lora_unet_{block}_attentions_{a}_transformer_blocks_0_attn{n}_to_{p}": (768 if n == 2 and p in "kv" else width, width)
+        f"lora_unet_{block}_attentions_{a}_transformer_blocks_0_attn{n}_to_{p}": (
+            768 if n == 2 and p in "kv" else width,
+            width,
+        )
         for block, width in (("down_blocks_0", 320), ("down_blocks_1", 640), ("up_blocks_3", 320))
         for a in (0, 1)
         for n in (1, 2)
@@ -223,8 +226,8 @@ _MODULES: dict[str, tuple[int, int]] = {
 def tensors(learned: Learned, dim: int, alpha: float, seed: int) -> dict[str, Tensor]:
     """The LoRA as float32 tensors under sd-scripts' names (`….lora_down.weight`, `….lora_up.weight`, `….alpha`).
 
-    What was learned is carried by the signs of the `lora_up` weights, so it survives saving as fp16 or bf16 and scaling;
-    their size grows with progress. `dim`: rank, at least 1. Raises ValueError for a smaller one.
+    What was learned is carried by the signs of the `lora_up` weights, so it survives saving as fp16 or bf16 and
+    scaling; their size grows with progress. `dim`: rank, at least 1. Raises ValueError for a smaller one.
     """
     import numpy as np
 
@@ -243,7 +246,9 @@ def tensors(learned: Learned, dim: int, alpha: float, seed: int) -> dict[str, Te
         signs[: here.size] = here
         start += here.size
         made[f"{name}.alpha"] = np.asarray(alpha, dtype=np.float32)
-        made[f"{name}.lora_down.weight"] = (random.standard_normal((dim, inputs), dtype=np.float32) * (inputs**-0.5)).astype(np.float32)
+        made[f"{name}.lora_down.weight"] = (
+            random.standard_normal((dim, inputs), dtype=np.float32) * (inputs**-0.5)
+        ).astype(np.float32)
         made[f"{name}.lora_up.weight"] = up * signs.reshape(up.shape)
     return made
 
@@ -252,7 +257,9 @@ def from_tensors(mapping: Mapping[str, Any]) -> Learned | None:
     """What a file made by `tensors` holds; None for any other LoRA file, or a damaged one."""
     import numpy as np
 
-    ups = [np.asarray(mapping[key], dtype=np.float32).ravel() for key in sorted(mapping) if key.endswith(".lora_up.weight")]
+    ups = [
+        np.asarray(mapping[key], dtype=np.float32).ravel() for key in sorted(mapping) if key.endswith(".lora_up.weight")
+    ]
     if not ups:
         return None
     signs = np.concatenate(ups)

@@ -94,7 +94,8 @@ def mean_person(people: Sequence[Person]) -> Person:
 
 def _spread(value: float) -> float:
     centred = 2.0 * value - 1.0
-    return 0.5 + 0.5 * (abs(centred) ** 0.7) * (1.0 if centred >= 0 else -1.0)
+    size: float = abs(centred) ** 0.7
+    return 0.5 + (0.5 if centred >= 0 else -0.5) * size
 
 
 def skin_colour(person: Person) -> RGB:

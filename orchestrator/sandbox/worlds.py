@@ -1,7 +1,9 @@
 """What is true in the simulated world: how training progress and LoRA weight act on a picture.
 
-The constants are chosen, not measured on a real model. They reproduce the trade-offs people report with character LoRAs:
-a low weight obeys the prompt but shows another face; a late epoch at full weight keeps the face but its training pose wins.
+The constants are chosen, not measured on a real model. They reproduce the trade-offs people report with character
+LoRAs:
+a low weight obeys the prompt but shows another face; a late epoch at full weight keeps the face but its training pose
+wins.
 """
 
 from __future__ import annotations
@@ -11,7 +13,9 @@ from math import exp
 from typing import Literal, get_args
 
 World = Literal["story", "equal", "spike"]
-"""`story`: a smooth optimum in the middle; `equal`: every cell draws from one distribution; `spike`: one cell is best."""
+"""`story`: a smooth optimum in the middle; `equal`: every cell draws from one distribution; `spike`: one cell is
+best.
+"""
 
 WORLDS: tuple[World, ...] = get_args(World)
 
@@ -60,7 +64,7 @@ def _story(progress: float, weight: float) -> Effect:
     identity = _rise(dose, 0.46, 0.075) * (0.5 + 0.5 * learned)
     # Late epochs and weights above 0.8 hold on to the training pictures more than the face needs.
     burden = dose * (0.8 + 0.4 * progress) + 0.5 * max(0.0, weight - 0.8)
-    return Effect(identity=identity, grip=_rise(burden, 0.88, 0.075), tilt=_rise(dose, 0.56, 0.16))
+    return Effect(identity=identity, grip=_rise(burden, 0.95, 0.085), tilt=_rise(dose, 0.56, 0.16))
 
 
 def _rise(value: float, middle: float, width: float) -> float:

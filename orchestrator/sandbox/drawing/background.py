@@ -29,10 +29,9 @@ def backdrop(background: Background, width: int, height: int) -> Image.Image:
 def _wall(colour: RGB, columns: int, rows: int, graded: bool) -> Image.Image:
     y, x = np.mgrid[0:rows, 0:columns]
     down, across = y / (rows - 1.0), x / (columns - 1.0) - 0.5
-    if graded:
-        value = 1.16 - 0.42 * down - 0.35 * across**2
-    else:
-        value = 1.02 - 0.16 * (across**2 + (down - 0.45) ** 2)
+    lit_from_above = 1.16 - 0.42 * down - 0.35 * across**2
+    even = 1.02 - 0.16 * (across**2 + (down - 0.45) ** 2)
+    value = lit_from_above if graded else even
     pixels = np.clip(np.asarray(colour)[None, None, :] * value[..., None], 0, 255)
     return Image.fromarray(pixels.astype(np.uint8))
 
@@ -61,6 +60,7 @@ def _trees(background: Background, columns: int, rows: int) -> Image.Image:
     image = Image.fromarray(np.ascontiguousarray(pixels).astype(np.uint8))
     pen = ImageDraw.Draw(image)
     for index in range(9):
+
         def dice(word: str, index: int = index) -> float:
             return uniform("tree", background.variant, index, word)
 
@@ -81,5 +81,5 @@ def _trees(background: Background, columns: int, rows: int) -> Image.Image:
         y0 = uniform("light", background.variant, index, "y") * rows * 0.5
         size = rows * (0.012 + 0.022 * uniform("light", background.variant, index, "size"))
         pen.ellipse((x - size, y0 - size, x + size, y0 + size), fill=70)
-    image.paste((244, 248, 222), (0, 0), glow.filter(ImageFilter.GaussianBlur(0.6)))
+    image.paste((244, 248, 222), (0, 0), glow.filter(ImageFilter.GaussianBlur(0.9)))
     return image

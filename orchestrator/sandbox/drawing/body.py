@@ -9,7 +9,7 @@ from ..portrait import Portrait
 from .canvas import RGB, Canvas, Light, Points, ramp_of, scaled
 from .frame import Frame
 from .hands import Side, draw_hand
-from .paths import Pair, ellipse, limb, smooth, stroke
+from .paths import Pair, ellipse, limb, shifted, smooth, stroke
 
 SHOULDER: Pair = (1.12, 2.06)
 NECK = 0.30
@@ -19,8 +19,19 @@ def draw_neck(canvas: Canvas, frame: Frame, portrait: Portrait) -> None:
     """The neck and the skin inside the collar, in the chin's shadow."""
     lean = portrait.roll_deg / 45.0 * 0.22
     path = smooth(
-        [(-NECK + lean, 0.55), (NECK + lean, 0.55), (NECK, 1.3), (NECK + 0.16, 1.62), (0.45, 2.0), (0.0, 2.25),
-         (-0.45, 2.0), (-NECK - 0.16, 1.62), (-NECK, 1.3)], steps=6,
+        [
+            (-NECK + lean, 0.55),
+            (NECK + lean, 0.55),
+            (NECK, 1.3),
+            (NECK + 0.16, 1.62),
+            (0.45, 2.0),
+            (0.22, 2.45),
+            (-0.22, 2.45),
+            (-0.45, 2.0),
+            (-NECK - 0.16, 1.62),
+            (-NECK, 1.3),
+        ],
+        steps=6,
     )
 
     def light(x: Points, y: Points) -> Points:
@@ -64,18 +75,42 @@ def _cloth(frame: Frame, portrait: Portrait, folds: float = 1.0) -> Light:
 
 def _torso(canvas: Canvas, frame: Frame, portrait: Portrait) -> None:
     half: list[Pair] = [
-        (NECK + 0.10, 1.50), (0.72, 1.66), (1.10, 1.82), (1.27, 2.16), (1.10, 2.75), (0.98, 3.3), (0.84, 4.05),
-        (0.94, 4.65), (1.00, 5.22), (0.55, 5.32), (0.0, 5.34),
+        (NECK + 0.10, 1.50),
+        (0.72, 1.66),
+        (1.10, 1.82),
+        (1.27, 2.16),
+        (1.10, 2.75),
+        (0.98, 3.3),
+        (0.84, 4.05),
+        (0.94, 4.65),
+        (1.00, 5.22),
+        (0.55, 5.32),
+        (0.0, 5.34),
     ]
     neckline = {"shirt": (0.20, 2.35), "jacket": (0.20, 2.62), "sweater": (0.34, 1.74), "t-shirt": (0.36, 1.98)}
     dip_x, dip_y = neckline[portrait.outfit.garment]
     side = smooth(np.array(half), closed=False, steps=6)
-    throat = smooth(np.array([(-NECK - 0.10, 1.50), (-dip_x, dip_y - 0.22), (0.0, dip_y), (dip_x, dip_y - 0.22),
-                              (NECK + 0.10, 1.50)]), closed=False, steps=6)
+    throat = smooth(
+        np.array(
+            [(-NECK - 0.10, 1.50), (-dip_x, dip_y - 0.22), (0.0, dip_y), (dip_x, dip_y - 0.22), (NECK + 0.10, 1.50)]
+        ),
+        closed=False,
+        steps=6,
+    )
     path = np.concatenate([throat, side, (side * (-1.0, 1.0))[::-1]])
     if portrait.outfit.garment == "jacket":
         inner = smooth(
-            [(-0.40, 1.75), (-0.28, 2.0), (0.0, 2.12), (0.28, 2.0), (0.40, 1.75), (0.6, 2.6), (0.6, 4.9), (-0.6, 4.9), (-0.6, 2.6)],
+            [
+                (-0.40, 1.75),
+                (-0.28, 2.0),
+                (0.0, 2.12),
+                (0.28, 2.0),
+                (0.40, 1.75),
+                (0.6, 2.6),
+                (0.6, 4.9),
+                (-0.6, 4.9),
+                (-0.6, 2.6),
+            ],
             steps=5,
         )
         canvas.shade([frame.body(inner)], _cloth(frame, portrait), ramp_of((236, 234, 228), (0.62, 0.62, 0.68)))
@@ -94,8 +129,8 @@ def _collar(canvas: Canvas, frame: Frame, portrait: Portrait) -> None:
         low = 1.74 if garment == "sweater" else 1.98
         wide = 0.34 if garment == "sweater" else 0.36
         band = 0.105 if garment == "sweater" else 0.055
-        ring = [(-NECK - 0.10, 1.47), (-wide, low - 0.20), (0.0, low), (wide, low - 0.20), (NECK + 0.10, 1.47)]
-        canvas.glaze(frame.body(stroke(np.array(ring) + (0, 0.07), [band] * 5)), dark, 0.5, frame.unit * 0.03)
+        ring = [(-NECK - 0.13, 1.53), (-wide, low - 0.17), (0.0, low), (wide, low - 0.17), (NECK + 0.13, 1.53)]
+        canvas.glaze(frame.body(stroke(shifted(ring, 0.0, 0.07), [band] * 5)), dark, 0.5, frame.unit * 0.03)
         canvas.fill(frame.body(stroke(ring, [band * 0.9, band, band, band, band * 0.9])), pale)
         return
     if garment == "shirt":
@@ -106,11 +141,18 @@ def _collar(canvas: Canvas, frame: Frame, portrait: Portrait) -> None:
         if garment == "shirt":
             wing = np.array([(0.30, 1.38), (0.47, 1.52), (0.56, 2.10), (0.05, 2.36), (0.16, 1.95)])
         else:
-            wing = np.array([(0.34, 1.42), (0.55, 1.52), (0.80, 2.25), (0.58, 2.40), (0.66, 2.60), (0.05, 3.5), (0.22, 2.3)])
+            wing = np.array(
+                [(0.34, 1.42), (0.55, 1.52), (0.80, 2.25), (0.58, 2.40), (0.66, 2.60), (0.05, 3.5), (0.22, 2.3)]
+            )
         path = wing * (sign, 1.0)
-        canvas.glaze(frame.body(path + (0.0, 0.07)), scaled(colour, 0.4), 0.45, frame.unit * 0.04)
+        canvas.glaze(frame.body(shifted(path, 0.0, 0.07)), scaled(colour, 0.4), 0.45, frame.unit * 0.04)
         canvas.fill(frame.body(path), pale if garment == "shirt" else scaled(colour, 0.86))
-        canvas.fill(frame.body(stroke(path[[1, 2, 3]] if garment == "shirt" else path[[1, 2, 3, 4, 5]], [0.008, 0.012, 0.008], 2)), dark)
+        canvas.fill(
+            frame.body(
+                stroke(path[[1, 2, 3]] if garment == "shirt" else path[[1, 2, 3, 4, 5]], [0.008, 0.012, 0.008], 2)
+            ),
+            dark,
+        )
     if garment == "jacket":
         canvas.fill(frame.body(stroke([(0.02, 3.45), (0.0, 4.4), (0.0, 5.2)], [0.012, 0.014, 0.012])), dark)
         for y in (3.75, 4.35):
@@ -153,9 +195,13 @@ def _cuff(canvas: Canvas, frame: Frame, portrait: Portrait, wrist: Pair, towards
 def _arm(canvas: Canvas, frame: Frame, portrait: Portrait, side: int, upper_only: bool) -> None:
     posing = side == portrait.side
     shoulder = (side * SHOULDER[0], SHOULDER[1] + 0.10)
-    if posing and portrait.arms == "hand raised":
+    if posing and portrait.arms == "hand raised" and portrait.framing == "close-up":
+        # Nearer to the face, or the picture's edge would cut the hand off.
+        joints = [shoulder, (side * 1.78, 2.95), (side * 1.40, 1.72)]
+        hand: tuple[Side, Pair] = ("open", (side * 1.36, 1.26))
+    elif posing and portrait.arms == "hand raised":
         joints = [shoulder, (side * 1.92, 3.00), (side * 1.86, 1.45)]
-        hand: tuple[Side, Pair] = ("open", (side * 1.86, 0.98))
+        hand = ("open", (side * 1.86, 0.98))
     elif posing and portrait.arms == "hand on hip":
         joints = [shoulder, (side * 2.06, 3.46), (side * 1.22, 4.42)]
         hand = ("none", (0.0, 0.0))
@@ -189,12 +235,31 @@ def _legs(canvas: Canvas, frame: Frame, portrait: Portrait) -> None:
     colour = _trousers(portrait)
     canvas.glaze(frame.body(ellipse(-portrait.light * 0.5, 10.12, 1.55, 0.16)), (24, 26, 34), 0.42, frame.unit * 0.13)
     for side in (-1, 1):
-        shoe = smooth([(side * 0.40, 9.55), (side * 0.78, 9.50), (side * 1.02, 9.88), (side * 1.00, 10.12), (side * 0.40, 10.12),
-                       (side * 0.34, 9.9)], steps=5)
+        shoe = smooth(
+            [
+                (side * 0.40, 9.55),
+                (side * 0.78, 9.50),
+                (side * 1.02, 9.88),
+                (side * 1.00, 10.12),
+                (side * 0.40, 10.12),
+                (side * 0.34, 9.9),
+            ],
+            steps=5,
+        )
         canvas.fill(frame.body(shoe), scaled(colour, 0.42))
         sole = stroke([(side * 0.36, 10.13), (side * 0.70, 10.14), (side * 1.02, 10.11)], [0.04, 0.045, 0.03], 3)
         canvas.fill(frame.body(sole), (232, 230, 226))
-        edge = [(0.0, 4.9), (0.93, 4.9), (1.00, 5.25), (1.04, 5.8), (0.98, 7.3), (0.86, 9.62), (0.42, 9.66), (0.36, 7.5), (0.05, 5.75)]
+        edge = [
+            (0.0, 4.9),
+            (0.93, 4.9),
+            (1.00, 5.25),
+            (1.04, 5.8),
+            (0.98, 7.3),
+            (0.86, 9.62),
+            (0.42, 9.66),
+            (0.36, 7.5),
+            (0.05, 5.75),
+        ]
         path = smooth(np.array(edge) * (side, 1.0), steps=6)
 
         def light(x: Points, y: Points, side: int = side) -> Points:

@@ -71,7 +71,9 @@ class Canvas:
         surface.putpalette(ramp)
         self.image.paste(surface.convert("RGB"), (left, top), mask)
 
-    def glaze(self, points: Points, colour: RGB, strength: float, soft: float = 0.0, clip: Points | None = None) -> None:
+    def glaze(
+        self, points: Points, colour: RGB, strength: float, soft: float = 0.0, clip: Points | None = None
+    ) -> None:
         """Lay a see-through colour over a path: `strength` 0 … 1, edge blurred by `soft` finished pixels."""
         path = self._pixels(points)
         spread = int(soft * self.fine * 2.5) + 1
@@ -101,9 +103,7 @@ def blurred(mask: Image.Image, radius: float) -> Image.Image:
     shrink = max(1, int(radius / 2.5))
     if shrink == 1:
         return mask.filter(ImageFilter.BoxBlur(radius * 0.8)).filter(ImageFilter.BoxBlur(radius * 0.8))
-    small = mask.resize(
-        (max(1, mask.width // shrink), max(1, mask.height // shrink)), Image.Resampling.BOX
-    )
+    small = mask.resize((max(1, mask.width // shrink), max(1, mask.height // shrink)), Image.Resampling.BOX)
     small = small.filter(ImageFilter.GaussianBlur(radius / shrink))
     return small.resize(mask.size, Image.Resampling.BILINEAR)
 

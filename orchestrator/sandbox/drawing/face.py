@@ -8,7 +8,7 @@ from ..person import Person, eye_colour, hair_colour, lip_colour, mix, skin_colo
 from ..portrait import Portrait
 from .canvas import RGB, Canvas, Points, ramp_of, scaled
 from .frame import Frame
-from .paths import ellipse, smooth, stroke, turned
+from .paths import ellipse, shifted, smooth, stroke, turned
 
 
 def between(low: float, high: float, dial: float) -> float:
@@ -23,9 +23,15 @@ def outline(person: Person, yaw: float) -> Points:
     chin = between(0.92, 1.07, person.chin)
     point = between(0.18, 0.34, person.jaw)
     half = [
-        (0.0, -0.98), (0.50 * width, -0.90), (0.86 * width, -0.62), (1.0 * width, -0.22), (0.985 * width, 0.12),
-        (0.93 * width * between(0.95, 1.0, person.jaw), 0.42), (0.76 * width * jaw, 0.70 * chin),
-        (point * 1.25, 0.925 * chin), (point * 0.5, 0.99 * chin),
+        (0.0, -0.98),
+        (0.50 * width, -0.90),
+        (0.86 * width, -0.62),
+        (1.0 * width, -0.22),
+        (0.985 * width, 0.12),
+        (0.93 * width * between(0.95, 1.0, person.jaw), 0.42),
+        (0.76 * width * jaw, 0.70 * chin),
+        (point * 1.25, 0.925 * chin),
+        (point * 0.5, 0.99 * chin),
     ]
     points = np.array([*half, (0.0, chin), *[(-x, y) for x, y in half[:0:-1]]])
     points[:, 0] *= 1.0 - 0.16 * abs(np.sin(yaw))
@@ -58,7 +64,7 @@ def draw_skin(canvas: Canvas, frame: Frame, portrait: Portrait) -> Points:
         eyes = np.exp(-(((np.abs(hx + 0.5 * np.sin(frame.yaw)) - 0.34) / 0.22) ** 2) - ((hy - 0.0) / 0.13) ** 2)
         nose = np.exp(-(((hx + 0.62 * np.sin(frame.yaw)) / 0.07) ** 2) - ((hy - 0.22) / 0.26) ** 2)
         cheek = np.exp(-(((np.abs(hx) - 0.42) / 0.24) ** 2) - ((hy - 0.34) / 0.20) ** 2)
-        brow = np.exp(-((hy + 0.74) / 0.22) ** 2)
+        brow = np.exp(-(((hy + 0.74) / 0.22) ** 2))
         chin = np.exp(-((hx / 0.20) ** 2) - ((hy - 0.88) / 0.10) ** 2)
         return value - 0.06 * eyes + 0.10 * nose + 0.045 * cheek - 0.10 * brow + 0.04 * chin + 0.05
 
@@ -88,7 +94,7 @@ def _eye(canvas: Canvas, frame: Frame, portrait: Portrait, side: float) -> None:
     tilt = -side * between(-6.0, 9.0, person.eye_tilt)
 
     def place(points: Points) -> Points:
-        return frame.face(turned(points * (side, 1.0), tilt) + (x, y))
+        return frame.face(shifted(turned(points * (side, 1.0), tilt), x, y))
 
     # Drawn for the screen-right eye (outer corner at +x), mirrored by `side`.
     upper = [(-1.0, 0.22), (-0.62, -0.50), (-0.05, -1.0), (0.55, -0.72), (1.0, -0.04)]
@@ -98,7 +104,9 @@ def _eye(canvas: Canvas, frame: Frame, portrait: Portrait, side: float) -> None:
     shadow = scaled(skin, 0.70)
     canvas.glaze(place(ellipse(0.0, -0.4 * tall, half * 1.25, tall * 1.25)), shadow, 0.38, frame.unit * 0.035)
     canvas.fill(shape, (244, 242, 240))
-    canvas.glaze(place(ellipse(0.0, -0.85 * tall, half * 1.1, tall * 0.55)), (120, 110, 125), 0.5, frame.unit * 0.02, shape)
+    canvas.glaze(
+        place(ellipse(0.0, -0.85 * tall, half * 1.1, tall * 0.55)), (120, 110, 125), 0.5, frame.unit * 0.02, shape
+    )
     _iris(canvas, place, portrait, half, tall, side, shape)
     dark = mix(scaled(hair_colour(person), 0.35), (26, 18, 20), 0.55)
     lid = np.array([(-1.02, 0.26), (-0.62, -0.50), (-0.05, -1.02), (0.55, -0.76), (1.0, -0.08), (1.22, -0.34)])
@@ -175,12 +183,25 @@ def _mouth(canvas: Canvas, frame: Frame, portrait: Portrait) -> None:
     line = [(-half, corner), (-half * 0.45, y + 0.004), (0.0, y + 0.010), (half * 0.45, y + 0.004), (half, corner)]
     gap = max(0.0, smile - 0.45) * 0.12
     below = [(x, v + gap * (1.0 - (x / half) ** 2)) for x, v in line]
-    upper = [*line, (half * 0.52, y - full * 0.55), (half * 0.20, y - full), (0.0, y - full * 0.70),
-             (-half * 0.20, y - full), (-half * 0.52, y - full * 0.55)]
+    upper = [
+        *line,
+        (half * 0.52, y - full * 0.55),
+        (half * 0.20, y - full),
+        (0.0, y - full * 0.70),
+        (-half * 0.20, y - full),
+        (-half * 0.52, y - full * 0.55),
+    ]
     base = y + gap
-    lower = [*below[::-1], (-half * 0.58, base + full * 0.95), (0.0, base + full * 1.55), (half * 0.58, base + full * 0.95)]
+    lower = [
+        *below[::-1],
+        (-half * 0.58, base + full * 0.95),
+        (0.0, base + full * 1.55),
+        (half * 0.58, base + full * 0.95),
+    ]
     shade = scaled(skin_colour(person), 0.68)
-    canvas.glaze(frame.face(ellipse(0.0, base + full * 1.9 + 0.03, half * 0.62, 0.028), 0.04), shade, 0.50, frame.unit * 0.03)
+    canvas.glaze(
+        frame.face(ellipse(0.0, base + full * 1.9 + 0.03, half * 0.62, 0.028), 0.04), shade, 0.50, frame.unit * 0.03
+    )
     if gap > 0.004:
         opening = np.array([*line, *below[::-1]])
         canvas.fill(frame.face(smooth(opening, steps=4), 0.05), (246, 240, 234))

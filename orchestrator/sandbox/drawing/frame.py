@@ -12,7 +12,7 @@ import numpy as np
 
 from ..portrait import Portrait
 from .canvas import Points
-from .paths import turned
+from .paths import shifted, turned
 
 PIVOT_Y = 0.62
 """The head leans about this point of its own axis (just under the mouth), head units."""
@@ -39,7 +39,7 @@ class Frame:
     def head(self, points: Points) -> Points:
         """Flat head coordinates to pixels."""
         moved = np.asarray(points, dtype=np.float64) - (0.0, PIVOT_Y)
-        return (turned(moved, self.roll) + (0.0, PIVOT_Y)) * self.unit + self.centre
+        return shifted(turned(moved, self.roll), 0.0, PIVOT_Y) * self.unit + self.centre
 
     def face(self, points: Points, lift: float = 0.0) -> Points:
         """Points on the face's surface to pixels: they move with yaw and pitch. `lift`: height above the surface."""

@@ -9,7 +9,7 @@ from ..portrait import Portrait
 from .canvas import Canvas, Light, Points, ramp_of, scaled
 from .face import between
 from .frame import Frame
-from .paths import smooth, stroke
+from .paths import shifted, smooth, stroke
 
 
 def _size(person: Person) -> tuple[float, float, float]:
@@ -45,9 +45,15 @@ def draw_back(canvas: Canvas, frame: Frame, portrait: Portrait) -> None:
     width, crown, length = _size(person)
     flare = 1.0 + 0.10 * person.hair_length
     knots = [
-        (0.0, -crown), (0.52 * width, -crown * 0.93), (0.88 * width, -crown * 0.66), (1.03 * width, -0.2), (1.05 * width, 0.2),
-        (1.02 * width * flare, 0.2 + (length - 0.2) * 0.5), (0.98 * width * flare, length - 0.12),
-        (0.72 * width * flare, length + 0.04), (0.30 * width, length - 0.02),
+        (0.0, -crown),
+        (0.52 * width, -crown * 0.93),
+        (0.88 * width, -crown * 0.66),
+        (1.03 * width, -0.2),
+        (1.05 * width, 0.2),
+        (1.02 * width * flare, 0.2 + (length - 0.2) * 0.5),
+        (0.98 * width * flare, length - 0.12),
+        (0.72 * width * flare, length + 0.04),
+        (0.30 * width, length - 0.02),
     ]
     path = smooth([*knots, *[(-x, y) for x, y in knots[:0:-1]]], steps=8)
     ramp = ramp_of(scaled(hair_colour(person), 0.78), (0.42, 0.38, 0.44), 0.20)
@@ -62,22 +68,31 @@ def draw_front(canvas: Canvas, frame: Frame, portrait: Portrait) -> None:
     inner = between(0.64, 0.80, person.face_width)
     tip = min(length, between(0.56, 1.75, person.hair_length))
     part = between(-0.34, 0.34, person.parting)
-    edge = _hairline(person, inner, part) + (turn, 0.0)
+    edge = shifted(_hairline(person, inner, part), turn, 0.0)
     right = [
-        (0.0, -crown), (0.52 * width, -crown * 0.935), (0.88 * width, -crown * 0.67), (1.03 * width, -0.22), (1.06 * width, 0.16),
-        (1.09 * width, 0.16 + (tip - 0.16) * 0.55), (1.06 * width, tip - 0.05), (0.98 * width, tip),
+        (0.0, -crown),
+        (0.52 * width, -crown * 0.935),
+        (0.88 * width, -crown * 0.67),
+        (1.03 * width, -0.22),
+        (1.06 * width, 0.16),
+        (1.09 * width, 0.16 + (tip - 0.16) * 0.55),
+        (1.06 * width, tip - 0.05),
+        (0.98 * width, tip),
     ]
     lock = [
-        (0.90 * width, tip - 0.10), (0.86 * width, 0.16 + (tip - 0.16) * 0.60), (0.93 * inner, 0.16 + (tip - 0.16) * 0.25),
-        (0.90 * inner, 0.10), (0.88 * inner, -0.14),
+        (0.90 * width, tip - 0.10),
+        (0.86 * width, 0.16 + (tip - 0.16) * 0.60),
+        (0.93 * inner, 0.16 + (tip - 0.16) * 0.25),
+        (0.90 * inner, 0.10),
+        (0.88 * inner, -0.14),
     ]
     outer_right = smooth(np.array(right), closed=False, steps=7)
     outer_left = smooth(np.array([(-x, y) for x, y in right]), closed=False, steps=7)[::-1]
-    inner_right = smooth(np.array(lock) + (turn, 0.0), closed=False, steps=6)
-    inner_left = smooth(np.array([(-x, y) for x, y in lock]) + (turn, 0.0), closed=False, steps=6)[::-1]
+    inner_right = smooth(shifted(lock, turn, 0.0), closed=False, steps=6)
+    inner_left = smooth(shifted([(-x, y) for x, y in lock], turn, 0.0), closed=False, steps=6)[::-1]
     shape = np.concatenate([outer_right, inner_right, edge[::-1], inner_left, outer_left])
     shadow = scaled(hair_colour(person), 0.30)
-    below = np.concatenate([edge + (0.0, 0.05), edge[::-1] - (0.0, 0.10)])
+    below = np.concatenate([shifted(edge, 0.0, 0.05), shifted(edge[::-1], 0.0, -0.10)])
     canvas.glaze(frame.hair(below), shadow, 0.34, frame.unit * 0.045)
     ramp = ramp_of(hair_colour(person), (0.36, 0.32, 0.38), 0.42)
     canvas.shade([frame.hair(shape)], _strands(frame, portrait, 0.26), ramp, step=5.0)
@@ -107,7 +122,8 @@ def _loose(
         tone = scaled(colour, 0.62) if index % 2 == 0 else scaled(colour, 1.16)
         end_x = share * inner * 0.98 + turn
         line = [
-            (part + share * 0.10, -crown * 0.93), (share * width * 0.80, -crown * 0.66 + abs(share) * 0.12),
+            (part + share * 0.10, -crown * 0.93),
+            (share * width * 0.80, -crown * 0.66 + abs(share) * 0.12),
             (share * width * 0.98 * (0.90 + 0.1 * abs(share)), -0.42 + 0.20 * abs(share)),
         ]
         if abs(share) > 0.9:

@@ -41,7 +41,12 @@ def _circle(count: int) -> Points:
 
 def ellipse(x: float, y: float, rx: float, ry: float, turn_deg: float = 0.0, count: int = 28) -> Points:
     """An ellipse around (x, y), turned clockwise on screen."""
-    return turned(_circle(count) * (rx, ry), turn_deg) + (x, y)
+    return shifted(turned(_circle(count) * (rx, ry), turn_deg), x, y)
+
+
+def shifted(points: Sequence[Pair] | Points, x: float, y: float) -> Points:
+    """The points moved by (x, y)."""
+    return np.asarray(points, dtype=np.float64) + np.array([x, y])
 
 
 def turned(points: Points, angle_deg: float) -> Points:

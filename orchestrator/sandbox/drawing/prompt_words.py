@@ -51,13 +51,14 @@ def _phrases(pieces: Iterable[list[object]]) -> list[Wish]:
     attention = 1.0
     for text, weight in [*((str(p[0]), float(str(p[1]))) for p in pieces), (",", 1.0)]:
         if text in (",", "\n"):
-            phrase = " ".join(" ".join(words).lower().split())
+            phrase = " ".join("".join(words).lower().split())
             if phrase:
                 found.append((phrase, attention))
             words, attention = [], 1.0
-        elif text.strip():
+        else:
             words.append(text)
-            attention = weight if abs(weight - 1.0) > abs(attention - 1.0) else attention
+            if text.strip() and abs(weight - 1.0) > abs(attention - 1.0):
+                attention = weight
     return found
 
 
@@ -96,34 +97,87 @@ class Asked:
 
 
 COLOURS: dict[str, RGB] = {
-    "red": (168, 48, 54), "dark red": (116, 32, 42), "blue": (58, 92, 158), "light blue": (130, 170, 214),
-    "navy": (40, 52, 92), "green": (52, 112, 84), "dark green": (34, 74, 58), "yellow": (212, 172, 66),
-    "white": (232, 231, 227), "black": (48, 48, 54), "grey": (128, 132, 138), "gray": (128, 132, 138),
-    "brown": (116, 84, 64), "purple": (124, 84, 150), "pink": (216, 140, 164), "orange": (204, 118, 52),
-    "teal": (44, 122, 128), "beige": (206, 192, 166),
+    "red": (168, 48, 54),
+    "dark red": (116, 32, 42),
+    "blue": (58, 92, 158),
+    "light blue": (130, 170, 214),
+    "navy": (40, 52, 92),
+    "green": (52, 112, 84),
+    "dark green": (34, 74, 58),
+    "yellow": (212, 172, 66),
+    "white": (232, 231, 227),
+    "black": (48, 48, 54),
+    "grey": (128, 132, 138),
+    "gray": (128, 132, 138),
+    "brown": (116, 84, 64),
+    "purple": (124, 84, 150),
+    "pink": (216, 140, 164),
+    "orange": (204, 118, 52),
+    "teal": (44, 122, 128),
+    "beige": (206, 192, 166),
 }
 
 _FRAMINGS: dict[str, Framing] = {
-    "close-up": "close-up", "close up": "close-up", "closeup": "close-up", "portrait": "close-up", "face": "close-up",
-    "headshot": "close-up", "upper body": "upper body", "cowboy shot": "upper body", "half body": "upper body",
-    "full body": "full body", "full-body": "full body", "whole body": "full body", "upper_body": "upper body",
+    "close-up": "close-up",
+    "close up": "close-up",
+    "closeup": "close-up",
+    "portrait": "close-up",
+    "face": "close-up",
+    "headshot": "close-up",
+    "upper body": "upper body",
+    "cowboy shot": "upper body",
+    "half body": "upper body",
+    "full body": "full body",
+    "full-body": "full body",
+    "whole body": "full body",
+    "upper_body": "upper body",
     "full_body": "full body",
 }
 _ARMS: dict[str, Arms] = {
-    "hand raised": "hand raised", "raised hand": "hand raised", "arm up": "hand raised", "hand up": "hand raised",
-    "raising hand": "hand raised", "waving": "hand raised", "arm raised": "hand raised", "arms up": "hand raised",
-    "arms crossed": "arms crossed", "crossed arms": "arms crossed", "hand on hip": "hand on hip",
-    "hand on own hip": "hand on hip", "hands on hips": "hand on hip", "arms down": "down", "arms at sides": "down",
+    "hand raised": "hand raised",
+    "raised hand": "hand raised",
+    "arm up": "hand raised",
+    "hand up": "hand raised",
+    "raising hand": "hand raised",
+    "waving": "hand raised",
+    "arm raised": "hand raised",
+    "arms up": "hand raised",
+    "arms crossed": "arms crossed",
+    "crossed arms": "arms crossed",
+    "hand on hip": "hand on hip",
+    "hand on own hip": "hand on hip",
+    "hands on hips": "hand on hip",
+    "arms down": "down",
+    "arms at sides": "down",
 }
 _SCENES: dict[str, tuple[Scene, RGB | None]] = {
-    "simple background": ("plain", None), "plain background": ("plain", None), "studio": ("gradient", None),
-    "gradient background": ("gradient", None), "window": ("window", None), "indoors": ("window", None),
-    "room": ("window", None), "office": ("window", None), "outdoors": ("trees", None), "trees": ("trees", None),
-    "forest": ("trees", None), "park": ("trees", None), "garden": ("trees", None), "nature": ("trees", None),
+    "simple background": ("plain", None),
+    "plain background": ("plain", None),
+    "studio": ("gradient", None),
+    "gradient background": ("gradient", None),
+    "window": ("window", None),
+    "indoors": ("window", None),
+    "room": ("window", None),
+    "office": ("window", None),
+    "outdoors": ("trees", None),
+    "trees": ("trees", None),
+    "forest": ("trees", None),
+    "park": ("trees", None),
+    "garden": ("trees", None),
+    "nature": ("trees", None),
 }
 _GARMENTS: dict[str, Garment] = {
-    "sweater": "sweater", "pullover": "sweater", "hoodie": "sweater", "t-shirt": "t-shirt", "tee": "t-shirt",
-    "shirt": "shirt", "blouse": "shirt", "jacket": "jacket", "blazer": "jacket", "suit": "jacket", "coat": "jacket",
+    "sweater": "sweater",
+    "pullover": "sweater",
+    "hoodie": "sweater",
+    "t-shirt": "t-shirt",
+    "tee": "t-shirt",
+    "shirt": "shirt",
+    "blouse": "shirt",
+    "jacket": "jacket",
+    "blazer": "jacket",
+    "suit": "jacket",
+    "coat": "jacket",
 }
 
 
@@ -212,8 +266,14 @@ def _look_of_things(found: dict[str, object], phrase: str) -> None:
             return
     if _has(phrase, "hair"):
         for word, light, red in (
-            ("blond", 0.95, 0.1), ("blonde", 0.95, 0.1), ("black", 0.0, 0.1), ("brown", 0.3, 0.5),
-            ("red", 0.45, 1.0), ("ginger", 0.8, 0.95), ("grey", 0.7, 0.0), ("white", 1.0, 0.0),
+            ("blond", 0.95, 0.1),
+            ("blonde", 0.95, 0.1),
+            ("black", 0.0, 0.1),
+            ("brown", 0.3, 0.5),
+            ("red", 0.45, 1.0),
+            ("ginger", 0.8, 0.95),
+            ("grey", 0.7, 0.0),
+            ("white", 1.0, 0.0),
         ):
             if _has(phrase, word):
                 found["hair_light"], found["hair_red"] = light, red
