@@ -86,7 +86,7 @@ def _at(width: int, height: int, columns: int, rows: int, blocks: int, row_label
     baseline = header + rows * (height + gap) + gap * 8
     return Layout(
         width=left + inner + margin,
-        height=baseline + height + margin + round(label * 1.8),
+        height=baseline + height + margin,
         cell_width=width,
         cell_height=height,
         columns=xs,

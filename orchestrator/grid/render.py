@@ -25,6 +25,8 @@ PICTURES = "pictures"
 _DATA_PAUSE_S = 2.0
 #: Raised when a sheet of the same pictures would look different.
 _SHEET_FORMAT = 1
+#: The sheet of all seeds is for comparing; every seed has a sheet of its own for looking closely.
+_OVERVIEW_CELL = 320
 
 
 class Rendered(Protocol):
@@ -132,7 +134,7 @@ def draw_sheets(
 
     seed_sets = [(seed,) for seed in grid.seeds] + ([grid.seeds] if len(grid.seeds) > 1 else [])
     sheets = tuple(SheetEntry(f"sheet-seed-{s[0]}.png" if len(s) == 1 else "sheet-all-seeds.png", s) for s in seed_sets)
-    drawn = manifests.fingerprint(state, _SHEET_FORMAT, max_cell)
+    drawn = manifests.fingerprint(state, _SHEET_FORMAT, max_cell, _OVERVIEW_CELL)
     finished = evolve(state, sheets=sheets, drawn=drawn)
     if known is not None and known.drawn == drawn and all((folder / sheet.file).is_file() for sheet in sheets):
         return finished
@@ -141,7 +143,8 @@ def draw_sheets(
         for cell, entry in zip(grid.cells, state.entries, strict=True)
     }
     for sheet in sheets:
-        image = draw_sheet(grid, sheet.seeds, shown, title=state.title, simulated=state.simulated, max_cell=max_cell)
+        cell = max_cell if len(sheet.seeds) == 1 else min(max_cell, _OVERVIEW_CELL)
+        image = draw_sheet(grid, sheet.seeds, shown, title=state.title, simulated=state.simulated, max_cell=cell)
         reference = {
             "manifest": manifests.MANIFEST_NAME,
             "grid": grid.name,

@@ -13,7 +13,8 @@ _NAMES = ("chromium", "chromium-browser", "google-chrome")
 PROGRAM = next((found for name in _NAMES if (found := shutil.which(name))), None)
 needs_browser = pytest.mark.skipif(PROGRAM is None, reason="no chromium on this machine")
 _QUIET = (
-    "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
+    "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
+    "--disable-background-networking",
     "--disable-component-update", "--disable-sync", "--disable-extensions", "--enable-logging=stderr", "--v=0",
     "--virtual-time-budget=2000", "--window-size=1280,1000",
 )  # fmt: skip
