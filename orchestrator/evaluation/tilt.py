@@ -24,13 +24,17 @@ Rolls = Mapping[tuple[str, int], float]
 
 @dataclass(frozen=True)
 class Tilt:
-    """The head tilt of a cell beside the baseline's. Degrees; `shift` is the paired difference over seeds."""
+    """The head tilt of a cell beside the baseline's. Degrees; `shift` is the paired difference over seeds.
+
+    `shifted`: the heads lean, beyond chance and by at least `LEAST_SHIFT_DEG`; `locked`: and they all lean alike.
+    """
 
     mean_roll: float
     spread: float
     baseline_roll: float
     baseline_spread: float
     shift: Interval
+    shifted: bool
     locked: bool
 
 
@@ -48,14 +52,16 @@ def tilt(cell: Rolls, baseline: Rolls, confidence: float = 0.95) -> Tilt | None:
         return None
     shift = t_interval([mean(values) for values in differences.values()], confidence)
     spread, baseline_spread = (_spread({place: rolls[place] for place in common}) for rolls in (cell, baseline))
-    moved = shift.low is not None and shift.high is not None and (shift.low > 0 or shift.high < 0)
+    beyond_chance = shift.low is not None and shift.high is not None and (shift.low > 0 or shift.high < 0)
+    shifted = beyond_chance and abs(shift.mean) >= LEAST_SHIFT_DEG
     return Tilt(
         mean_roll=mean([cell[place] for place in common]),
         spread=spread,
         baseline_roll=mean([baseline[place] for place in common]),
         baseline_spread=baseline_spread,
         shift=shift,
-        locked=moved and abs(shift.mean) >= LEAST_SHIFT_DEG and spread <= FALLEN_TO * baseline_spread,
+        shifted=shifted,
+        locked=shifted and spread <= FALLEN_TO * baseline_spread,
     )
 
 

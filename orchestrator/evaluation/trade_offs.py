@@ -13,6 +13,9 @@ if TYPE_CHECKING:
     from orchestrator.evaluation.verdict import CellResult
 
 _MOST_SEEDS_NAMED = 5
+#: All cells are compared with one baseline, so its own luck makes many seem to lean at once; a lean is told from this
+#: share of the cells on.
+LEANING_SHARE = 0.5
 
 
 def trade_offs(scores: Scores, results: Sequence[CellResult], confidence: float = 0.95) -> list[str]:
@@ -20,7 +23,7 @@ def trade_offs(scores: Scores, results: Sequence[CellResult], confidence: float 
     said = [
         _along("weight", scores, confidence),
         _along("epoch", scores, confidence),
-        _locked(results),
+        _tilted(results),
         *_never(scores),
     ]
     return [sentence for sentence in said if sentence]
@@ -68,16 +71,22 @@ def _contrast(
     return mean(low_by_seed), mean(high_by_seed), difference
 
 
-def _locked(results: Sequence[CellResult]) -> str:
-    locked = [result for result in results if result.tilt is not None and result.tilt.locked]
-    worst = max(locked, key=lambda r: abs(r.tilt.shift.mean) if r.tilt else 0.0, default=None)
-    if worst is None or worst.tilt is None:
+def _tilted(results: Sequence[CellResult]) -> str:
+    """Heads that lean, all alike (locked) or each as it likes; single cells that lean by chance are not told."""
+    tilts = [(result.tilt, result.cell) for result in results if result.tilt is not None]
+    locked = [(tilt, cell) for tilt, cell in tilts if tilt.locked]
+    leaning = [(tilt, cell) for tilt, cell in tilts if tilt.shifted and not tilt.locked]
+    if locked:
+        more = f", and heads lean in {len(leaning)} more" if leaning else ""
+        told = f"The head tilt is locked in {len(locked)} of {len(results)} cells{more}"
+    elif len(leaning) >= max(2, LEANING_SHARE * len(results)):
+        told = f"Heads lean in {len(leaning)} of {len(results)} cells"
+    else:
         return ""
-    tilt = worst.tilt
+    worst, cell = max(locked or leaning, key=lambda each: abs(each[0].shift.mean))
     return (
-        f"The head tilt is locked in {len(locked)} of {len(results)} cells: at {worst.cell.label} heads lean "
-        f"{tilt.mean_roll:+.1f}° ± {tilt.spread:.1f}°, the same seeds without LoRA {tilt.baseline_roll:+.1f}° "
-        f"± {tilt.baseline_spread:.1f}°."
+        f"{told}: at {cell.label} {worst.mean_roll:+.1f}° ± {worst.spread:.1f}°, on the same seeds without LoRA "
+        f"{worst.baseline_roll:+.1f}° ± {worst.baseline_spread:.1f}°."
     )
 
 

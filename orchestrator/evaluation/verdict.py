@@ -25,6 +25,7 @@ from orchestrator.evaluation.statistics import (
     pareto_front,
     seeds_needed,
     smallest_difference,
+    standard_deviation,
     t_interval,
 )
 from orchestrator.evaluation.tilt import Tilt, tilt
@@ -60,6 +61,9 @@ class CellResult:
     obedience_margin: Interval | None = None
     faces: Rate | None = None
     drawn: Rate | None = None
+    #: Mean and standard deviation of the roll over the faces found (their rate is `faces`), degrees.
+    roll_mean: float | None = None
+    roll_sd: float | None = None
     tilt: Tilt | None = None
     sharpness: float | None = None
     out: str = ""
@@ -189,6 +193,8 @@ def _measure(cell: CellId, scores: Scores, shares: Mapping[str, float], plan: Ve
         obedience_margin=None if cell.is_baseline else _margin(cell, scores, plan.confidence),
         faces=_rate(sum(o.face_found is True for o in looked), len(looked), plan.confidence) if looked else None,
         drawn=_rate(len(pictures), len(places), plan.confidence),
+        roll_mean=mean(list(rolls.values())) if rolls else None,
+        roll_sd=standard_deviation(list(rolls.values())) if len(rolls) > 1 else None,
         tilt=None if cell.is_baseline else tilt(rolls, baseline_rolls, plan.confidence),
         sharpness=mean(sharp) if sharp else None,
     )

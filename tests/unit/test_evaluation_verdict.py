@@ -50,8 +50,17 @@ def test_the_storys_trade_offs_are_told_with_figures() -> None:
     low, high, lock, never = verdict.trade_offs
     assert low.startswith("Low weight obeys but is another face: at weight 0.4 obedience is 0.")
     assert high.startswith("A high epoch keeps the face but its training pose wins: at epoch 70 identity is 0.")
-    assert lock.startswith("The head tilt is locked in 1 of 28 cells: at epoch 70 at weight 1 heads lean +1")
+    assert lock.startswith("The head tilt is locked in 1 of 28 cells: at epoch 70 at weight 1 +1")
     assert never == "Seed 1003 never obeys hand raised, arms crossed, hand on hip, in any cell, LoRA or not."
+
+
+def test_heads_that_lean_everywhere_are_told_even_if_not_locked() -> None:
+    verdict = judge(observe_world(lambda c: (0.7, 0.7, 0.0 if c.is_baseline else 12.0, 6.0)), PLAN)
+    (told,) = verdict.trade_offs
+    assert told.startswith("Heads lean in 28 of 28 cells: at epoch ")
+    assert verdict.baseline is not None
+    assert verdict.baseline.roll_mean == pytest.approx(0.0, abs=4)
+    assert verdict.baseline.roll_sd == pytest.approx(6.0, abs=3)
 
 
 def test_an_equal_world_has_no_trade_offs() -> None:
