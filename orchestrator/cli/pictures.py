@@ -58,8 +58,17 @@ def straighten(files: tuple[Path, ...], angle: float | None, into: Path) -> None
     Example:  orchestrator pictures straighten leaning.png --into straight
     """
     from orchestrator.cli.console import answer
-    from orchestrator.pictures.straighten import straighten_file
+    from orchestrator.pictures.straighten import straighten_file, straighten_files
 
-    for file in files:
-        done = straighten_file(file, into / f"{file.stem}.png", angle)
-        answer(f"{into / file.stem}.png: turned by {-(done.angle or 0.0):+.1f}°")
+    pairs = [(file, into / f"{file.stem}.png") for file in files]
+    if angle is None:
+        done = straighten_files(pairs)
+    else:
+        done = [straighten_file(source, target, angle) for source, target in pairs]
+    for (source, target), one in zip(pairs, done, strict=True):
+        if one.angle is None:
+            answer(f"{source}: left as it is, no face was found")
+        elif not one.angle:
+            answer(f"{source}: left as it is, the face is upright")
+        else:
+            answer(f"{target}: turned by {-one.angle:+.1f}°")

@@ -71,7 +71,7 @@ def make_set(
         )
     notes: list[str] = []
     if picture_set.straighten:
-        sources = _straightened(sources, workspace.cache / "straightened", notes)
+        sources = _straightened(sources, workspace.cache, notes)
     if picture_set.prompt:
         if renderer is None:
             raise WorkspaceError(
@@ -116,22 +116,22 @@ def _fingerprint(profile: Profile, picture_set: PictureSet, sources: Sequence[_S
     return hashlib.sha256(json.dumps(decides, sort_keys=True).encode("utf-8")).hexdigest()
 
 
-def _straightened(sources: Sequence[_Source], folder: Path, notes: list[str]) -> list[_Source]:
-    from orchestrator.pictures.straighten import straighten_file
+def _straightened(sources: Sequence[_Source], cache: Path, notes: list[str]) -> list[_Source]:
+    from orchestrator.pictures.straighten import straighten_files
 
-    upright = []
-    for source in sources:
-        target = folder / f"{source.sha256}.png"
-        try:
-            done = straighten_file(source.path, target, None)
-        except MissingExtra as error:
-            notes.append(f"not straightened: {error.fix}")
-            return list(sources)
-        if not done.angle:
-            upright.append(source)
-            continue
-        upright.append(_Source(target, sha256_file(target), source.origin, done.angle))
-    return upright
+    targets = [cache / "straightened" / f"{source.sha256}.png" for source in sources]
+    try:
+        done = straighten_files([(s.path, t) for s, t in zip(sources, targets, strict=True)], cache)
+    except MissingExtra as error:
+        notes.append(f"not straightened: {error.fix}")
+        return list(sources)
+    unknown = sum(one.angle is None for one in done)
+    if unknown:
+        notes.append(f"{unknown} of {len(done)} not straightened: no face was found in them")
+    return [
+        _Source(one.path, sha256_file(one.path), source.origin, one.angle) if one.angle else source
+        for source, one in zip(sources, done, strict=True)
+    ]
 
 
 def _recipes(
