@@ -96,7 +96,8 @@ MAX_LINE = 1 << 16
 
 _ANSI = re.compile(r"\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)|\x1b\[[0-?]*[ -/]*[@-~]|\x1b[@-Z\\-_]")
 _BAR = re.compile(
-    r"(?<![A-Za-z] )steps:\s+\d+%\|[^|]*\|\s*(?P<step>\d+)/(?P<total>\d+)\s+\[[\d:]+<[\d:?]+,\s*(?P<rate>[\d.]+|\?)\s*(?P<unit>s/it|it/s)(?P<rest>[^\r\n]*)"
+    r"(?<![A-Za-z] )steps:\s+\d+%\|[^|]*\|\s*(?P<step>\d+)/(?P<total>\d+)\s+"
+    r"\[[\d:]+<[\d:?]+,\s*(?P<rate>[\d.]+|\?)\s*(?P<unit>s/it|it/s)(?P<rest>[^\r\n]*)"
 )
 _LOSS = re.compile(r"avr_loss=(?:tensor\()?\s*(?P<loss>[-+]?(?:nan|inf|\d[\d.]*(?:e[-+]?\d+)?))", re.IGNORECASE)
 _EPOCH = re.compile(r"^\s*epoch (\d+)/(\d+)\s*$")

@@ -151,7 +151,7 @@ def test_a_lost_final_file_is_made_again_from_the_last_state(planned: Make) -> N
 def test_killed_in_the_middle_of_a_save_it_goes_on_from_the_state_before(
     planned: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    _slow(monkeypatch, 0.02)
+    _slow(monkeypatch, 0.08)
     plan_ = planned()
     with pytest.raises(TrainingFailed) as caught:
         train(plan_, _kill_at(4), poll_s=0.02)
@@ -162,6 +162,7 @@ def test_killed_in_the_middle_of_a_save_it_goes_on_from_the_state_before(
         half.write_bytes((plan_.output_folder / "ai_model_v1-000002.safetensors").read_bytes())
     _cut(half)
     (plan_.output_folder / "ai_model_v1-000004-state" / "random_states_0.pkl").unlink(missing_ok=True)
+    _slow(monkeypatch, 0.001)
     events: list[TrainingEvent] = []
     run = train(plan_, events.append, poll_s=0.02)
     assert isinstance(events[0], Started) and events[0].resumed_from == 2
@@ -175,7 +176,7 @@ def test_killed_in_the_middle_of_a_save_it_goes_on_from_the_state_before(
 
 
 def test_resumed_twice_no_epoch_is_trained_twice(planned: Make, monkeypatch: pytest.MonkeyPatch) -> None:
-    _slow(monkeypatch, 0.02)
+    _slow(monkeypatch, 0.08)
     plan_ = planned(epochs=8)
     seen: list[list[int]] = []
     for epoch in (4, 6, None):
@@ -192,6 +193,7 @@ def test_resumed_twice_no_epoch_is_trained_twice(planned: Make, monkeypatch: pyt
             name = f"ai_model_v1-{epoch:06d}-state"
             (plan_.output_folder / name / "random_states_0.pkl").unlink(missing_ok=True)
         else:
+            _slow(monkeypatch, 0.001)
             train(plan_, watch, poll_s=0.02)
         seen.append(sorted({e.epoch for e in events if isinstance(e, Progress) and e.step}))
     assert seen[1][0] in {2, 3} and seen[2][0] in {4, 5}

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from orchestrator.errors import DatasetError, InputError
-from orchestrator.kohya import config_file, dataset_config, toml_file
+from orchestrator.kohya import config_file, dataset_config
 from orchestrator.kohya.arguments import Argument
 from orchestrator.kohya.dataset_config import Subset
 
@@ -157,10 +157,22 @@ def test_two_folders_are_two_tables_the_old_library_can_read(ugly_path: Path) ->
 
 
 STRICT = {
-    "image_dir": str, "num_repeats": int, "class_tokens": str, "resolution": list, "batch_size": int, "enable_bucket": bool,
-    "bucket_reso_steps": int, "min_bucket_reso": int, "max_bucket_reso": int, "bucket_no_upscale": bool, "subsets": list, "caption_extension": str, "shuffle_caption": bool,
-    "keep_tokens": int, "flip_aug": bool,
-}  # fmt: skip
+    "image_dir": str,
+    "num_repeats": int,
+    "class_tokens": str,
+    "resolution": list,
+    "batch_size": int,
+    "enable_bucket": bool,
+    "bucket_reso_steps": int,
+    "min_bucket_reso": int,
+    "max_bucket_reso": int,
+    "bucket_no_upscale": bool,
+    "subsets": list,
+    "caption_extension": str,
+    "shuffle_caption": bool,
+    "keep_tokens": int,
+    "flip_aug": bool,
+}
 
 
 def test_every_value_has_the_very_type_sd_scripts_demands(tmp_path: Path) -> None:

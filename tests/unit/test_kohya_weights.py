@@ -50,11 +50,25 @@ def test_a_file_cut_anywhere_is_never_complete(tmp_path: Path) -> None:
 
 ENTRY = {"dtype": "F16", "shape": [2], "data_offsets": [0, 4]}
 HOSTILE: list[Any] = [
-    b"", b"{}x", b"[]", b"\xff\xfe", b"null", b"[" * 5000, {"x": 3}, {"x": None}, {"__metadata__": 3, "x": ENTRY},
-    {"x": {**ENTRY, "data_offsets": [4, 0]}}, {"x": {**ENTRY, "data_offsets": [-1, 3]}}, {"x": {**ENTRY, "data_offsets": [0]}},
-    {"x": {**ENTRY, "shape": [2.0]}}, {"x": {**ENTRY, "shape": [1 << 62]}}, {"x": {**ENTRY, "shape": [True, 2]}},
-    {"x": {**ENTRY, "shape": [1] * 1000}}, {"x": {**ENTRY, "dtype": 3}}, {"x": {**ENTRY, "shape": "ab"}},
-]  # fmt: skip
+    b"",
+    b"{}x",
+    b"[]",
+    b"\xff\xfe",
+    b"null",
+    b"[" * 5000,
+    {"x": 3},
+    {"x": None},
+    {"__metadata__": 3, "x": ENTRY},
+    {"x": {**ENTRY, "data_offsets": [4, 0]}},
+    {"x": {**ENTRY, "data_offsets": [-1, 3]}},
+    {"x": {**ENTRY, "data_offsets": [0]}},
+    {"x": {**ENTRY, "shape": [2.0]}},
+    {"x": {**ENTRY, "shape": [1 << 62]}},
+    {"x": {**ENTRY, "shape": [True, 2]}},
+    {"x": {**ENTRY, "shape": [1] * 1000}},
+    {"x": {**ENTRY, "dtype": 3}},
+    {"x": {**ENTRY, "shape": "ab"}},
+]
 
 
 @pytest.mark.parametrize("header", HOSTILE, ids=range(len(HOSTILE)))

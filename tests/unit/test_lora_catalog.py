@@ -44,7 +44,7 @@ def test_the_file_without_a_number_is_the_last_epoch(ugly_path: Path) -> None:
 
 
 def test_what_an_earlier_longer_training_left_is_not_ours(tmp_path: Path) -> None:
-    """Three epochs, then two in the same folder: the old -000002 stays beside the new -000001 and the new final file."""
+    """Three epochs, then two in the same folder: the old -000002 stays beside the new -000001 and final file."""
     _epoch(tmp_path, "m-000002", 2, session=1, at=1002)
     _epoch(tmp_path, "m-000001", 1, session=2, at=2001)
     _epoch(tmp_path, "m", 2, session=2, at=2002)
