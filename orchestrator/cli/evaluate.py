@@ -17,6 +17,7 @@ from orchestrator.cli.options import (
 )
 
 if TYPE_CHECKING:
+    from orchestrator.evaluation.statistics import Interval
     from orchestrator.evaluation.verdict import Verdict
 
 
@@ -65,6 +66,9 @@ def show_verdict(verdict: Verdict) -> None:
         answer(f"- {sentence}")
 
 
-def _shown(interval: object) -> str:
-    mean, low, high = (getattr(interval, name, None) for name in ("mean", "low", "high"))
-    return "-" if mean is None else f"{mean:.2f} ({low:.2f} to {high:.2f})"
+def _shown(interval: Interval | None) -> str:
+    if interval is None:
+        return "-"
+    if interval.low is None or interval.high is None:
+        return f"{interval.mean:.2f}"
+    return f"{interval.mean:.2f} ({interval.low:.2f} to {interval.high:.2f})"
