@@ -25,7 +25,7 @@ def utility(verdict: VerdictSection) -> Markup:
             u.low,
             u.high,
             cell.may_be_best,
-            "leader" if cell.leader else "may be best" if cell.may_be_best else "",
+            "recommended" if cell.leader else "",
         )
         for cell in shown
         if (u := cell.utility)

@@ -34,7 +34,7 @@ class DecidingPicture:
     #: `winner`, `also possible`, `no LoRA`, `training picture`.
     role: str
     picture: ReportPicture
-    #: One line below it: what to look at.
+    #: What to look at, below the picture; empty = the picture's label.
     caption: str = ""
 
 
@@ -64,7 +64,7 @@ class CellScore:
     pictures: int = 0
     #: Whether the statistics cannot rule it out as the best one.
     may_be_best: bool = False
-    #: The one the verdict names.
+    #: The one the verdict recommends.
     leader: bool = False
     #: Why it is out of the ranking; empty = it is in.
     gated: str = ""

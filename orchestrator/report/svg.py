@@ -86,7 +86,7 @@ def dots(
     rows: Sequence[Dot], *, title: str, axis: str, width: int = 760, within: tuple[float, float] | None = (0.0, 1.0)
 ) -> str:
     """A dot with its interval for every row, top to bottom in the order given. Numbers are printed too."""
-    label, right, step, top = 168, 190, 24, 8
+    label, right, step, top = 174, 216, 24, 8
     height = top + step * len(rows) + 44
     low, high = span([value for row in rows for value in (row.value, row.low, row.high)], within=within)
     scale = _Scale(low, high, label, width - right)
