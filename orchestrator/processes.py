@@ -103,8 +103,8 @@ def is_running(identity: ProcessId) -> bool:
     return _process(identity) is not None
 
 
-def find(argument: str) -> ProcessId | None:
-    """The running process of this user that has exactly `argument` on its command line, the oldest when there are
+def find(*arguments: str) -> ProcessId | None:
+    """The running process of this user that has all `arguments` on its command line, the oldest when there are
     several.
 
     Finds a child whose start we did not live to write down.
@@ -112,7 +112,7 @@ def find(argument: str) -> ProcessId | None:
     found: list[ProcessId] = []
     for process in psutil.process_iter():
         try:
-            if argument in process.cmdline()[1:] and process.status() != psutil.STATUS_ZOMBIE:
+            if set(arguments) <= set(process.cmdline()[1:]) and process.status() != psutil.STATUS_ZOMBIE:
                 found.append(ProcessId(process.pid, process.create_time()))
         except (psutil.Error, OSError):
             continue

@@ -89,6 +89,7 @@ def test_it_is_found_by_a_word_of_its_command_line(ugly_path: Path) -> None:
     _said(ugly_path / "log.txt")
     found = processes.find(mark)
     assert found is not None and found.pid == child.identity.pid
+    assert processes.find(mark, "--config_file") is None  # an editor that has the file open is no trainer
     assert processes.stop_tree(found)
     child.let_go()
 
