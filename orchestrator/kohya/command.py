@@ -36,6 +36,11 @@ def argv(install: KohyaInstall, config: Path, *, script: str, state: State | Non
     return command
 
 
+def signs(config: Path) -> tuple[str, ...]:
+    """What every command line of `argv` holds, and nothing else on this machine does."""
+    return ("--config_file", str(config))
+
+
 def environment(
     base: Mapping[str, str] | None = None, *, tokenizers: Path | None = None, sdxl: bool = False
 ) -> dict[str, str]:

@@ -94,7 +94,7 @@ def stop(folder: Path) -> bool:
     record = read_record(folder)
     if record is None or not record.attempts:
         return True
-    identity = _recorded(record) or processes.find("--config_file", str(folder.absolute() / "config.toml"))
+    identity = _recorded(record) or processes.find(*command.signs(folder.absolute() / "config.toml"))
     if identity is None or not processes.is_running(identity):
         return True
     gone = processes.stop_tree(identity)
@@ -285,7 +285,7 @@ def _running(planned: TrainingPlanned, record: RunRecord) -> ProcessId | None:
     if identity is not None:
         return identity if processes.is_running(identity) else None
     # We were killed between the start and the note of it: the configuration's path on the command line tells.
-    return processes.find("--config_file", str(planned.config))
+    return processes.find(*command.signs(planned.config))
 
 
 def _recorded(record: RunRecord) -> ProcessId | None:
