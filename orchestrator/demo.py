@@ -136,8 +136,9 @@ def _train(profile: Profile, workspace: Workspace, stage: Stage, checkpoint: Pat
     checked = pipeline.check_dataset(profile, workspace, on_progress=stage.on_progress)
     stage.show_check(checked.result)
     pipeline.build_dataset(profile, workspace, checked.pictures)
-    with pipeline.card_for_training(stage.client):
-        pipeline.train_version(profile, workspace, stage.install, checkpoint, on_event=stage.on_training)
+    pipeline.train_version(
+        profile, workspace, stage.install, checkpoint, client=stage.client, on_event=stage.on_training
+    )
 
 
 def _keep(workspace: Workspace, earlier: Profile) -> None:

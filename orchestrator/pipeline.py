@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from orchestrator.errors import InputError, OrchestratorError, WorkspaceError
+from orchestrator.errors import InputError, OrchestratorError, ServerUnreachable, WorkspaceError
 from orchestrator.files import write_json
 
 if TYPE_CHECKING:
@@ -132,24 +132,32 @@ def train_version(
     install: KohyaInstall,
     checkpoint: Path,
     *,
+    client: A1111 | None = None,
     on_event: Callable[[TrainingEvent], None] | None = None,
 ) -> TrainingRun:
-    """dataset → training: train this version, go on with what was interrupted, or return what is finished."""
-    from orchestrator.training.plan import plan
-    from orchestrator.training.run import train
+    """dataset → training: train this version, go on with what was interrupted, or return what is finished.
 
-    return train(plan(profile, install, workspace, checkpoint=checkpoint), on_event=on_event)
+    With a `client`, A1111 frees the graphics card's memory for as long as sd-scripts trains.
+    """
+    from orchestrator.training.plan import plan
+    from orchestrator.training.run import is_finished, train
+    from orchestrator.training.runs import note_asked
+
+    planned = plan(profile, install, workspace, checkpoint=checkpoint)
+    with _card_for_training(None if is_finished(planned) else client):
+        run = train(planned, on_event=on_event)
+    note_asked(run.folder)
+    return run
 
 
 @contextlib.contextmanager
-def card_for_training(client: A1111 | None) -> Iterator[None]:
-    """Let A1111 free the graphics card's memory while sd-scripts trains on it, and load its checkpoint again
-    afterwards.
-    """
+def _card_for_training(client: A1111 | None) -> Iterator[None]:
     if client is None:
         yield
         return
-    client.unload_checkpoint()
+    # A webui that is not running holds nothing.
+    with contextlib.suppress(ServerUnreachable):
+        client.unload_checkpoint()
     try:
         yield
     finally:
@@ -159,12 +167,12 @@ def card_for_training(client: A1111 | None) -> Iterator[None]:
             client.reload_checkpoint()
 
 
-def base_checkpoint(profile: Profile, renderer: Renderer | None) -> Path:
-    """The checkpoint's file to train on: the profile's `base.path`, else the file A1111 draws with.
+def base_checkpoint(profile: Profile, renderer: Renderer | None, *, named: str = "") -> Path:
+    """The checkpoint's file to train on: `named`, else the profile's `base.path`, else the file A1111 draws with.
 
     Raises `InputError` when neither names a file on this machine.
     """
-    named = profile.base.path or (renderer.server.checkpoint_path if renderer else "")
+    named = named or profile.base.path or (renderer.server.checkpoint_path if renderer else "")
     path = Path(named).expanduser()
     if named and path.exists():
         return path
@@ -181,9 +189,9 @@ def deploy_run(workspace: Workspace, run_name: str, client: A1111, lora_folder: 
     """training → lora: put every LoRA file of a run where A1111 finds it, under stems that were never used."""
     from orchestrator.lora.catalog import catalog
     from orchestrator.lora.deploy import deploy, find_lora_folder
-    from orchestrator.training.runs import newest_run
+    from orchestrator.training.runs import current_run
 
-    files = catalog(workspace.run(newest_run(workspace, run_name).name) / "lora")
+    files = catalog(workspace.run(current_run(workspace, run_name).name) / "lora")
     return deploy(files, find_lora_folder(client, lora_folder or None), client)
 
 

@@ -207,7 +207,7 @@ class A1111:
         except httpx.TransportError as error:
             raise ServerUnreachable(
                 self.url,
-                cause=f"The connection broke during {route} ({type(error).__name__}): it was probably closed or restarted.",
+                cause=f"The connection broke during {route} ({type(error).__name__}): it was closed or restarted.",
                 fix="Start it again; the same command then goes on where it stopped.",
             ) from error
         self.simulated = SIMULATED_HEADER in response.headers
@@ -236,7 +236,7 @@ class A1111:
         if status == httpx.codes.NOT_FOUND and body.get("detail") == "Not Found" and route.startswith("/sdapi/"):
             return ServerUnreachable(
                 self.url,
-                cause=f"Something answers there, but has no {route}: it was started without --api, or is still starting.",
+                cause=f"Something answers there, but has no {route}: it has no --api, or is still starting.",
             )
         kind = str(body.get("error") or "")
         text = str(body.get("errors") or body.get("detail") or response.text[:300] or response.reason_phrase)

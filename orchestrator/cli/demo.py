@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, cast
 
 import click
 
-from orchestrator.cli.options import find_kohya, kohya_options, lora_folder_option, open_client, server_option
+from orchestrator.cli.options import checked, find_kohya, kohya_options, lora_folder_option, open_client, server_option
 
 if TYPE_CHECKING:
     from orchestrator.sandbox.worlds import World
@@ -62,7 +62,7 @@ def command(
     workspace = Workspace(folder.absolute())
     if not workspace.profile.exists():
         make_workspace(workspace.root, find_profile(profile))
-    loaded = load_profile(workspace.profile)
+    loaded = checked(load_profile(workspace.profile), workspace.profile)
     settings = load_settings(a1111_url=url, kohya_folder=kohya, kohya_python=kohya_python, lora_folder=lora_folder)
     with (
         _installs(settings, workspace.root, world, url=url, kohya=kohya) as settings,

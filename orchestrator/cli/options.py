@@ -71,7 +71,15 @@ def open_workspace(folder: Path) -> tuple[Workspace, Profile]:
     from orchestrator.workspace import find_workspace
 
     workspace = find_workspace(folder)
-    return workspace, load_profile(workspace.profile)
+    return workspace, checked(load_profile(workspace.profile), workspace.profile)
+
+
+def checked(profile: Profile, source: Path) -> Profile:
+    """`profile`, if its training preset exists and fits. Raises `ProfileError` before anything is drawn."""
+    from orchestrator.training.preset import effective
+
+    effective(profile.training, source)
+    return profile
 
 
 def open_client(settings: Settings) -> A1111:

@@ -57,8 +57,7 @@ def command(
                 fix="Mend the dataset and run the same command again, or add --anyway.",
             )
         pipeline.build_dataset(profile, workspace, checked.pictures)
-        with pipeline.card_for_training(client):
-            pipeline.train_version(profile, workspace, install, checkpoint, on_event=show_events(bar))
+        pipeline.train_version(profile, workspace, install, checkpoint, client=client, on_event=show_events(bar))
         deployed = pipeline.deploy_run(workspace, profile.run_name, client, settings.lora_folder)
         pipeline.draw_grids(profile, workspace, renderer, deployed, on_progress=bar)
         if profile.evaluation.rounds:

@@ -52,17 +52,10 @@ def command(
     workspace, profile = open_workspace(folder)
     settings = load_settings(kohya_folder=kohya, kohya_python=kohya_python, a1111_url=url)
     install = find_kohya(settings)
-    if checkpoint or profile.base.path:
-        base = pipeline.base_checkpoint(
-            profile.model_copy(
-                update={"base": profile.base.model_copy(update={"path": checkpoint or profile.base.path})}
-            ),
-            None,
-        )
-        client = None
-    else:
-        client = open_client(settings)
-        base = pipeline.base_checkpoint(profile, pipeline.open_renderer(profile, workspace, client))
+    client = open_client(settings)
+    named = checkpoint or profile.base.path
+    renderer = None if named else pipeline.open_renderer(profile, workspace, client)
+    base = pipeline.base_checkpoint(profile, renderer, named=checkpoint or "")
     if dry_run:
         planned = plan(profile, install, workspace, checkpoint=base)
         answer(f"Would train {planned.name} into {planned.output_folder}")
@@ -73,8 +66,8 @@ def command(
         for key, value in sorted(planned.values.items()):
             answer(f"  {key} = {value}")
         return
-    with progress() as on_progress, pipeline.card_for_training(client):
-        run = pipeline.train_version(profile, workspace, install, base, on_event=show_events(on_progress))
+    with progress() as bar:
+        run = pipeline.train_version(profile, workspace, install, base, client=client, on_event=show_events(bar))
     files = len(run.lora_files)
     answer(f"{run.name}: {files} LoRA files in {run.folder}{' (finished before)' if run.reused else ''}")
 

@@ -65,6 +65,6 @@ def _content(entry: LoraEntry, model_hash: str) -> str:
     if model_hash:
         return f"model:{model_hash}"
     raise InputError(
-        f"The LoRA {entry.name} lies on another machine and carries no hash: its pictures could not be told apart later.",
+        f"The LoRA {entry.name} lies on another machine and carries no hash: nothing would tell its pictures apart.",
         fix="Run on the machine that has the file, or use a LoRA that kohya wrote.",
     )

@@ -20,7 +20,7 @@ from orchestrator.profile.model import Profile
 from orchestrator.render.cache import PictureCache
 from orchestrator.report import content, gather_verdict
 from orchestrator.training.record import RunRecord
-from orchestrator.training.runs import newest_run
+from orchestrator.training.runs import current_run
 from orchestrator.vision import measure, status
 from orchestrator.workspace import Workspace
 
@@ -28,7 +28,8 @@ from orchestrator.workspace import Workspace
 TILT_WEIGHT = 0.8
 _SETTINGS = (
     ("network_dim", "dim"), ("network_alpha", "alpha"), ("unet_lr", "U-Net learning rate"),
-    ("optimizer_type", "optimizer"), ("lr_scheduler", "learning-rate schedule"), ("mixed_precision", "precision"), ("seed", "seed"),
+    ("optimizer_type", "optimizer"), ("lr_scheduler", "learning-rate schedule"),
+    ("mixed_precision", "precision"), ("seed", "seed"),
 )  # fmt: skip
 
 
@@ -142,7 +143,7 @@ def _group(
 
 def _run(profile: Profile, workspace: Workspace) -> RunRecord | None:
     try:
-        return newest_run(workspace, profile.run_name)
+        return current_run(workspace, profile.run_name)
     except WorkspaceError:
         return None
 

@@ -78,7 +78,8 @@ def _interval(interval: Interval | None) -> content.Interval | None:
         return None
     low = interval.mean if interval.low is None else interval.low
     high = interval.mean if interval.high is None else interval.high
-    return content.Interval(interval.mean, low, high)
+    # A t interval knows nothing of the scale's ends; beyond them no value exists.
+    return content.Interval(interval.mean, max(low, 0.0), min(high, 1.0))
 
 
 def deciding(

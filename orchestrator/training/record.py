@@ -71,6 +71,8 @@ class RunRecord(_Part):
     final_loss: float | None = None
     #: Working time of all attempts together.
     seconds: float = 0.0
+    #: When it was last asked for, trained anew or found finished: the newest of these is the version's current run.
+    asked_at: float = 0.0
 
     def changed(self, **values: Any) -> RunRecord:
         """A copy with other values."""

@@ -87,6 +87,12 @@ def train(
     return _supervise(planned, record, identity, child, tell, poll_s)
 
 
+def is_finished(planned: TrainingPlanned) -> bool:
+    """Whether this very training was finished before and its last file is as it was: `train` would start nothing."""
+    record = read_record(planned.folder)
+    return record is not None and record.status == "finished" and _intact(planned, record)
+
+
 def stop(folder: Path) -> bool:
     """Stop the trainer of the run in `folder`, if one runs. False = something of it is still there. It can be gone on
     with later.

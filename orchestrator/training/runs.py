@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from orchestrator.errors import WorkspaceError
-from orchestrator.training.record import RunRecord, read_record
+from orchestrator.training.record import RunRecord, now, read_record, write_record
 from orchestrator.workspace import Workspace
 
 
@@ -11,13 +13,24 @@ def list_runs(workspace: Workspace) -> list[RunRecord]:
     """The records of all runs, the newest last."""
     folders = sorted(workspace.runs.iterdir()) if workspace.runs.is_dir() else []
     found = [record for folder in folders if folder.is_dir() and (record := read_record(folder)) is not None]
-    return sorted(found, key=lambda record: record.attempts[-1].started_at if record.attempts else 0.0)
+    return sorted(found, key=_asked_at)
 
 
-def newest_run(workspace: Workspace, name: str) -> RunRecord:
-    """The newest finished run of that name (`v4` stands for `v4-2` and `v4-3` too, made with other settings).
+def note_asked(folder: Path) -> None:
+    """Remember that the run in `folder` is the one that was asked for last.
 
-    Raises `WorkspaceError` when there is none.
+    Settings that are changed back find their old run finished: it is the current one again, whatever was trained since.
+    """
+    record = read_record(folder)
+    if record is not None:
+        write_record(folder, record.changed(asked_at=now()))
+
+
+def current_run(workspace: Workspace, name: str) -> RunRecord:
+    """The finished run of that name that was asked for last.
+
+    `v4` stands for `v4-2` and `v4-3` too, which were made with other settings. Raises `WorkspaceError` when there is
+    none.
     """
     stem = workspace.run(name).name
     runs = [record for record in list_runs(workspace) if record.name == stem or _is_later(record.name, stem)]
@@ -26,6 +39,10 @@ def newest_run(workspace: Workspace, name: str) -> RunRecord:
         state = f" (its last one is {runs[-1].status})" if runs else ""
         raise WorkspaceError(f"There is no finished run {name}{state}.", fix="Run `orchestrator train` first.")
     return finished[-1]
+
+
+def _asked_at(record: RunRecord) -> float:
+    return max(record.asked_at, record.attempts[-1].started_at if record.attempts else 0.0)
 
 
 def _is_later(name: str, stem: str) -> bool:

@@ -46,7 +46,8 @@ def test_another_seed_is_another_key(recipe: Recipe, seed: int) -> None:
     [
         {"prompt": "b"}, {"negative_prompt": "b"}, {"steps": 29}, {"cfg_scale": 6.5}, {"sampler": "Euler"},
         {"scheduler": "Automatic"}, {"width": 520}, {"height": 520}, {"clip_skip": 2}, {"vae": "x"},
-        {"checkpoint_hash": "0" * 10}, {"server_version": "v1.9.0"}, {"init_sha256": "1" * 64}, {"denoising_strength": 0.5}, {"loras": (LoraUse("s", "c" * 64, "", 1.0),)},
+        {"checkpoint_hash": "0" * 10}, {"server_version": "v1.9.0"}, {"init_sha256": "1" * 64},
+        {"denoising_strength": 0.5}, {"loras": (LoraUse("s", "c" * 64, "", 1.0),)},
     ],
 )  # fmt: skip
 def test_everything_that_decides_the_picture_is_in_the_key(change: dict[str, object]) -> None:
