@@ -61,10 +61,10 @@ def effect(world: World, progress: float, weight: float) -> Effect:
 def _story(progress: float, weight: float) -> Effect:
     dose = weight * (1.0 - exp(-2.2 * progress)) / (1.0 - exp(-2.2))
     learned = 1.0 - exp(-((progress / 0.30) ** 2))
-    identity = _rise(dose, 0.46, 0.075) * (0.5 + 0.5 * learned)
+    identity = _rise(dose, 0.44, 0.10) * (0.5 + 0.5 * learned)
     # Late epochs and weights above 0.8 hold on to the training pictures more than the face needs.
     burden = dose * (0.8 + 0.4 * progress) + 0.5 * max(0.0, weight - 0.8)
-    return Effect(identity=identity, grip=_rise(burden, 0.95, 0.085), tilt=_rise(dose, 0.56, 0.16))
+    return Effect(identity=identity, grip=_rise(burden, 0.95, 0.085), tilt=_rise(dose, 0.52, 0.15))
 
 
 def _rise(value: float, middle: float, width: float) -> float:

@@ -18,7 +18,7 @@ from orchestrator.sandbox.portrait import Arms, Portrait
 from orchestrator.sandbox.worlds import NO_EFFECT, WORLDS, World, effect
 
 POSES: tuple[Arms, ...] = ("hand raised", "arms crossed", "hand on hip")
-SEEDS = range(5000, 5120)
+SEEDS = range(5000, 5080)
 
 
 def lora(epoch: int, roll: float = 0.0) -> Learned:
@@ -74,23 +74,23 @@ def test_the_middle_is_the_best_compromise() -> None:
 
 def test_some_seeds_never_obey_whatever_is_asked() -> None:
     never = 0
-    for seed in range(400):
+    for seed in range(250):
         portraits = [imagine(pose_request(seed, f"({pose}:1.8)")) for pose in POSES]
         portraits += [imagine(pose_request(seed, pose, (lora(40), 0.6))) for pose in POSES]
         never += not any(one.arms in POSES and one.arms == pose for one, pose in zip(portraits, POSES * 2, strict=True))
-    assert 0.07 < never / 400 < 0.16
+    assert 0.07 < never / 250 < 0.16
 
 
 def test_a_tilted_lora_locks_the_tilt() -> None:
     def rolls(*loras: tuple[Learned, float]) -> list[float]:
-        asked_for = [
-            imagine(Request(prompt="ai_model_v4, close-up, looking at camera", seed=seed, loras=loras)) for seed in SEEDS
-        ]
-        return [one.roll_deg for one in asked_for if one.framing == "close-up"]
+        request = Request(prompt="ai_model_v4, close-up, looking at camera", loras=loras)
+        drawn = [imagine(replace(request, seed=seed)) for seed in SEEDS]
+        return [one.roll_deg for one in drawn if one.framing == "close-up"]
 
     locked, free = rolls((lora(60, roll=14.0), 0.8)), rolls()
     assert 8.0 < fmean(locked) < 12.5
-    assert pstdev(locked) < 3.0 < 4.5 < pstdev(free)
+    assert pstdev(locked) < 3.0
+    assert pstdev(free) > 4.5
     assert abs(fmean(free)) < 2.0
     assert abs(fmean(rolls((lora(60, roll=0.0), 0.8)))) < 1.5
 
@@ -103,7 +103,7 @@ def test_without_the_trigger_the_lora_is_weak() -> None:
 
 def test_more_attention_hits_more_often() -> None:
     def hits(prompt: str, hit: Callable[[Portrait], bool]) -> float:
-        return fmean(hit(imagine(Request(prompt=prompt, seed=seed))) for seed in range(400))
+        return fmean(hit(imagine(Request(prompt=prompt, seed=seed))) for seed in range(250))
 
     up = [hits(f"close-up, (looking up:{attention})", lambda one: one.pitch_deg < -10) for attention in (1.0, 2.4)]
     assert 0.1 < up[0] < up[1] - 0.05 < 0.8
@@ -178,7 +178,7 @@ def test_no_prompt_is_too_strange(prompt: str) -> None:
 
 
 def test_prompts_are_understood() -> None:
-    wanted = asked("ai_model_v4, (full_body:1.2), hand on own hip, smile, red dress shirt, blue background, blond long hair")
+    wanted = asked("ai_model_v4, (full_body:1.2), hand on own hip, smile, red shirt, blue background, blond long hair")
     assert (wanted.framing, wanted.framing_attention, wanted.arms) == ("full body", 1.2, "hand on hip")
     assert (wanted.scene, wanted.background, wanted.garment, wanted.outfit) == (
         "plain", (58, 92, 158), "shirt", (168, 48, 54),

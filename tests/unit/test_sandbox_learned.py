@@ -79,7 +79,7 @@ def test_wrong_arguments_are_refused(tmp_path: Path, arguments: dict[str, object
 def test_an_unreadable_picture_is_an_error_not_a_guess(tmp_path: Path) -> None:
     broken = tmp_path / "broken.png"
     broken.write_bytes(b"not a picture")
-    with pytest.raises(OSError, match="broken.png"):
+    with pytest.raises(OSError, match=r"broken\.png"):
         learn([(broken, "a")], epoch=1, epochs=1)
 
 

@@ -11,8 +11,19 @@ from hypothesis import strategies as st
 
 from orchestrator.sandbox.drawing import chance
 from orchestrator.sandbox.person import DIALS, Person, blend, from_values, mean_person, person_of, to_values
-from orchestrator.sandbox.portrait import ARMS, FRAMINGS, GARMENTS, HEAD_HEIGHT, HEAD_TOP, SCENES
-from orchestrator.sandbox.portrait import Background, Framing, Outfit, Portrait, draw
+from orchestrator.sandbox.portrait import (
+    ARMS,
+    FRAMINGS,
+    GARMENTS,
+    HEAD_HEIGHT,
+    HEAD_TOP,
+    SCENES,
+    Background,
+    Framing,
+    Outfit,
+    Portrait,
+    draw,
+)
 
 
 def portrait(framing: Framing = "close-up", **changes: object) -> Portrait:
@@ -53,7 +64,8 @@ def test_every_kind_of_thing_changes_the_picture() -> None:
 def test_every_dial_of_a_person_shows() -> None:
     middle = Portrait(person=Person(), grain=0.0)
     for name in DIALS:
-        low, high = (np.asarray(draw(replace(middle, person=replace(Person(), **{name: v})), 256, 256), int) for v in (0, 1))
+        ends = [replace(middle, person=replace(Person(), **{name: value})) for value in (0.0, 1.0)]
+        low, high = (np.asarray(draw(one, 256, 256), dtype=int) for one in ends)
         changed = (np.abs(low - high).max(axis=2) > 12).sum()
         assert changed > 15, f"turning {name} changes {changed} pixels"
 

@@ -38,7 +38,8 @@ def draw_neck(canvas: Canvas, frame: Frame, portrait: Portrait) -> None:
         bx, by = frame.to_body(x, y)
         round_ = 0.60 - 0.35 * (bx / 0.5) ** 2 + portrait.light * 0.22 * bx
         shadow = 0.42 / (1.0 + np.exp((by - 1.28 - 0.10 * np.abs(bx)) * 9.0))
-        return round_ - shadow
+        lit: Points = round_ - shadow
+        return lit
 
     canvas.shade([frame.body(path)], light, ramp_of(skin_colour(portrait.person), (0.62, 0.46, 0.42), 0.3))
 
@@ -68,7 +69,8 @@ def _cloth(frame: Frame, portrait: Portrait, folds: float = 1.0) -> Light:
         waist = np.exp(-(((by - 4.05) / 0.35) ** 2)) * np.sin(by * 14.0 + np.abs(bx) * 5.0)
         chest = np.exp(-(((np.abs(bx) - 0.5) / 0.36) ** 2) - ((by - 3.0) / 0.34) ** 2)
         chin = 0.20 * np.exp(-((bx / 0.75) ** 2) - ((by - 1.65) / 0.28) ** 2)
-        return body + folds * (0.045 * crease + 0.03 * waist) + 0.05 * chest - chin
+        lit: Points = body + folds * (0.045 * crease + 0.03 * waist) + 0.05 * chest - chin
+        return lit
 
     return light
 
@@ -266,7 +268,8 @@ def _legs(canvas: Canvas, frame: Frame, portrait: Portrait) -> None:
             bx, by = frame.to_body(x, y)
             middle = side * (0.54 + 0.012 * by)
             across = (bx - middle) / 0.45
-            return 0.62 - 0.24 * across**2 + portrait.light * 0.14 * across + 0.035 * np.sin(by * 5.0 + bx * 3.0)
+            lit: Points = 0.62 - 0.24 * across**2 + portrait.light * 0.14 * across + 0.035 * np.sin(by * 5.0 + bx * 3.0)
+            return lit
 
         canvas.shade([frame.body(path)], light, ramp_of(colour))
 

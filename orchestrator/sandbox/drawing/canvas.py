@@ -120,7 +120,8 @@ def ramp_of(colour: RGB, shadow: tuple[float, float, float] = (0.55, 0.52, 0.60)
     level = np.linspace(0.0, 1.0, 256)[:, None]
     lower = dark + (base - dark) * np.clip(level / 0.6, 0, 1)
     upper = (bright - base) * np.clip((level - 0.6) / 0.4, 0, 1)
-    return np.clip(np.round(lower + upper), 0, 255).astype(np.uint8).tobytes()
+    palette: bytes = np.clip(np.round(lower + upper), 0, 255).astype(np.uint8).tobytes()
+    return palette
 
 
 def scaled(colour: RGB, factor: float) -> RGB:

@@ -66,7 +66,8 @@ def draw_skin(canvas: Canvas, frame: Frame, portrait: Portrait) -> Points:
         cheek = np.exp(-(((np.abs(hx) - 0.42) / 0.24) ** 2) - ((hy - 0.34) / 0.20) ** 2)
         brow = np.exp(-(((hy + 0.74) / 0.22) ** 2))
         chin = np.exp(-((hx / 0.20) ** 2) - ((hy - 0.88) / 0.10) ** 2)
-        return value - 0.06 * eyes + 0.10 * nose + 0.045 * cheek - 0.10 * brow + 0.04 * chin + 0.05
+        shaded: Points = value - 0.06 * eyes + 0.10 * nose + 0.045 * cheek - 0.10 * brow + 0.04 * chin + 0.05
+        return shaded
 
     canvas.shade([edge], light, ramp_of(skin_colour(person), (0.66, 0.50, 0.46), 0.42))
     blush = mix(skin_colour(person), (214, 84, 80), 0.75)

@@ -34,12 +34,14 @@ class Frame:
 
     def body(self, points: Points) -> Points:
         """Body coordinates (head units, not leaning) to pixels."""
-        return (np.asarray(points) - (0.0, BODY_UP)) * self.unit + self.centre
+        pixels: Points = (np.asarray(points) - (0.0, BODY_UP)) * self.unit + self.centre
+        return pixels
 
     def head(self, points: Points) -> Points:
         """Flat head coordinates to pixels."""
         moved = np.asarray(points, dtype=np.float64) - (0.0, PIVOT_Y)
-        return shifted(turned(moved, self.roll), 0.0, PIVOT_Y) * self.unit + self.centre
+        pixels: Points = shifted(turned(moved, self.roll), 0.0, PIVOT_Y) * self.unit + self.centre
+        return pixels
 
     def face(self, points: Points, lift: float = 0.0) -> Points:
         """Points on the face's surface to pixels: they move with yaw and pitch. `lift`: height above the surface."""
@@ -58,7 +60,8 @@ class Frame:
         moved = points - (0.0, PIVOT_Y)
         x = moved[:, 0] * np.cos(angle) - moved[:, 1] * np.sin(angle)
         y = moved[:, 0] * np.sin(angle) + moved[:, 1] * np.cos(angle) + PIVOT_Y
-        return np.stack([x, y], axis=1) * self.unit + self.centre
+        pixels: Points = np.stack([x, y], axis=1) * self.unit + self.centre
+        return pixels
 
     def to_head(self, x: Points, y: Points) -> tuple[Points, Points]:
         """Pixels to flat head coordinates (for light functions)."""

@@ -34,7 +34,10 @@ def _strands(frame: Frame, portrait: Portrait, gloss: float) -> Light:
         radius = np.hypot(hx, (hy + 0.05) * 0.92)
         upper = 1.0 / (1.0 + np.exp((hy - 0.05) * 9.0))
         band = np.exp(-(((radius - 0.86) / 0.16) ** 2)) * upper + 0.30 * np.exp(-(((hy - 1.0) / 0.4) ** 2))
-        return 0.46 + lean * hx + gloss * band * (0.75 + 0.25 * fine) + 0.045 * fine - 0.10 * np.clip(hy - 0.3, 0, 1)
+        shaded: Points = (
+            0.46 + lean * hx + gloss * band * (0.75 + 0.25 * fine) + 0.045 * fine - 0.10 * np.clip(hy - 0.3, 0, 1)
+        )
+        return shaded
 
     return light
 

@@ -16,9 +16,9 @@ Pair = tuple[float, float]
 @lru_cache(maxsize=8)
 def _weights(steps: int) -> Points:
     t = np.arange(steps) / steps
-    return 0.5 * np.stack(
-        [-t + 2 * t**2 - t**3, 2 - 5 * t**2 + 3 * t**3, t + 4 * t**2 - 3 * t**3, -(t**2) + t**3], axis=1
-    )
+    basis = [-t + 2 * t**2 - t**3, 2 - 5 * t**2 + 3 * t**3, t + 4 * t**2 - 3 * t**3, -(t**2) + t**3]
+    weights: Points = 0.5 * np.stack(basis, axis=1)
+    return weights
 
 
 def smooth(points: Sequence[Pair] | Points, closed: bool = True, steps: int = 8) -> Points:
@@ -46,7 +46,8 @@ def ellipse(x: float, y: float, rx: float, ry: float, turn_deg: float = 0.0, cou
 
 def shifted(points: Sequence[Pair] | Points, x: float, y: float) -> Points:
     """The points moved by (x, y)."""
-    return np.asarray(points, dtype=np.float64) + np.array([x, y])
+    moved: Points = np.asarray(points, dtype=np.float64) + np.array([x, y])
+    return moved
 
 
 def turned(points: Points, angle_deg: float) -> Points:
@@ -54,7 +55,8 @@ def turned(points: Points, angle_deg: float) -> Points:
     if angle_deg == 0.0:
         return points
     c, s = cos(radians(angle_deg)), sin(radians(angle_deg))
-    return points @ np.array([[c, s], [-s, c]])
+    rotated: Points = points @ np.array([[c, s], [-s, c]])
+    return rotated
 
 
 def stroke(centre: Sequence[Pair] | Points, widths: Sequence[float], steps: int = 6) -> Points:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from math import cos, radians, sin
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -145,7 +146,9 @@ def find_windows(windows: Floats) -> Floats:
 
 def _with_skin(features: Floats, stride: int) -> tuple[NDArray[np.intp], NDArray[np.intp], Floats]:
     """The windows of a coarse copy that have skin in the middle: rows, columns, windows."""
-    views = np.lib.stride_tricks.sliding_window_view(features, (FIND_SIDE, FIND_SIDE), axis=(0, 1))[::stride, ::stride]
+    # numpy's own type stubs know one axis only.
+    slide: Any = np.lib.stride_tricks.sliding_window_view
+    views: Floats = slide(features, (FIND_SIDE, FIND_SIDE), axis=(0, 1))[::stride, ::stride]
     middle = FIND_SIDE // 2
     skin = views[:, :, 3, middle - 3 : middle + 4, middle - 3 : middle + 4].mean(axis=(2, 3))
     rows, columns = np.nonzero(skin > SKIN_FROM)

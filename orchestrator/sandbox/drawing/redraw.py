@@ -13,9 +13,17 @@ from .frame import Frame
 from .hair import draw_front
 from .reading import Floats
 
+HEAD_BOX = (-0.95, -1.0, 0.95, 1.05)
+"""What `head_only` shows, head coordinates."""
 
-def head_only(person: Person, yaw: float, pitch: float, smile: float, gaze: float, light: float) -> Floats:
-    """The head as (26, 24, 3), 0 … 1: head coordinates -0.95 … 0.95 across, -1 … 1.05 down, on mid grey."""
+
+def head_only(
+    person: Person, yaw: float, pitch: float, smile: float, gaze: float, light: float, fine: int = 1, coarse: int = 4
+) -> Floats:
+    """The head in `HEAD_BOX` on mid grey as (104 / coarse, 96 / coarse, 3), 0 … 1. Angles in degrees.
+
+    `fine`: enlargement while drawing; more shows smaller changes and takes longer.
+    """
     portrait = Portrait(
         person=person,
         yaw_deg=yaw,
@@ -30,8 +38,8 @@ def head_only(person: Person, yaw: float, pitch: float, smile: float, gaze: floa
     width, height = 96, 104
     frame = Frame(portrait, width, height)
     frame.unit = height / 2.05
-    canvas = Canvas(Image.new("RGB", (width, height), (128, 128, 128)), fine=1)
+    canvas = Canvas(Image.new("RGB", (width, height), (128, 128, 128)), fine=fine)
     draw_skin(canvas, frame, portrait)
     draw_features(canvas, frame, portrait)
     draw_front(canvas, frame, portrait)
-    return np.asarray(canvas.image.reduce(4), dtype=np.float32) / 255.0
+    return np.asarray(canvas.image.reduce(fine * coarse), dtype=np.float32) / 255.0
