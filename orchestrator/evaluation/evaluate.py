@@ -8,6 +8,7 @@ from pathlib import Path
 
 from orchestrator.evaluation.identity import Anchors, find_centres
 from orchestrator.evaluation.judge import Tagged, TagServer, score, tag_pictures
+from orchestrator.evaluation.meanwhile import measured_meanwhile
 from orchestrator.evaluation.records import write_observations, write_scout, write_verdict
 from orchestrator.evaluation.rounds import Observed, Place, Shown, observe, plan_rounds
 from orchestrator.evaluation.scout import Draws, Look, ScoutResult, scout
@@ -118,10 +119,18 @@ def evaluate(
     nothing to test, and whatever the renderer and the server raise; pictures and measurements got until then are kept.
     """
     places = plan_rounds(profile.evaluation, seeds, loras, make_recipe, trigger=profile.trigger, fill=profile.fill)
-    pictures = renderer.render([place.recipe for place in places], on_picture)
-    observed = look(
-        places, pictures, profile.evaluation.rounds, references, eyes, on_tagged=on_tagged, on_measured=on_measured
-    )
+    with measured_meanwhile(lambda paths: eyes.measure(paths, None)) as measure_soon:
+
+        def arrived(picture: Picture) -> None:
+            measure_soon(picture)
+            if on_picture is not None:
+                on_picture(picture)
+
+        pictures = renderer.render([place.recipe for place in places], arrived)
+        drawn = [picture.path for picture in pictures if not picture.error]
+        # Tags while the server's checkpoint is loaded.
+        tagged = eyes.tags(drawn, on_tagged)
+    observed = look(places, pictures, profile.evaluation.rounds, references, eyes, tagged, on_measured=on_measured)
     verdict = judge(observed.observations, profile.verdict, not_measured=observed.not_measured)
     write_observations(workspace, profile.subject.version, observed.observations, observed.anchors)
     write_verdict(workspace, profile.subject.version, verdict)
@@ -134,15 +143,13 @@ def look(
     rounds: Sequence[Round],
     references: Sequence[Path],
     eyes: Eyes,
+    tagged: Tagged,
     *,
-    on_tagged: OnLooked | None = None,
     on_measured: OnLooked | None = None,
 ) -> Observed:
-    """Everything observed on the drawn pictures of the rounds."""
+    """Everything observed on the drawn pictures of the rounds. `tagged`: the tags of those pictures, in their order."""
     drawn = [picture for picture in pictures if not picture.error]
     paths = [picture.path for picture in drawn]
-    # Tags first: the server answers while its checkpoint is loaded; faces need only this machine.
-    tagged = eyes.tags(paths, on_tagged)
     measured = {picture.key: seen for picture, seen in zip(drawn, eyes.measure(paths, on_measured), strict=True)}
     tags = {picture.key: found for picture, found in zip(drawn, tagged.tags, strict=True)}
     shown = [
