@@ -211,7 +211,7 @@ def _ask(server: TagServer, tagger: Tagger, picture: Path, place: Path) -> dict[
     else:
         answer = parse_ranked(server.interrogate(data, DEEPDANBOORU))
     kept = {name: value for name, value in answer.items() if name in ALL_NAMES or value >= _WORTH_KEEPING}
-    write_json(place, {"model": tagger.model, "tags": kept})
+    write_json(place, {"model": tagger.model, "tags": kept}, durable=False)
     return kept
 
 

@@ -205,7 +205,8 @@ def _write(
     listed: list[dict[str, Any]] = []
     for number, (data, entry) in enumerate(entries, start=1):
         path = folder / f"{number:04d}.png"
-        write_bytes(path, data)
+        # Its bytes lie in the cache as well.
+        write_bytes(path, data, durable=False)
         paths.append(path)
         listed.append({"file": path.name, **entry})
     write_json(

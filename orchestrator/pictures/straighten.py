@@ -200,7 +200,7 @@ def _cut(image: Image.Image, crop: Crop) -> Image.Image:
 def _write(target: Path, image: Image.Image) -> None:
     buffer = BytesIO()
     image.save(buffer, "PNG")
-    write_bytes(target, buffer.getvalue())
+    write_bytes(target, buffer.getvalue(), durable=False)
 
 
 def _measured(paths: Sequence[Path], cache: Path | None) -> list[Measurement]:

@@ -97,21 +97,26 @@ def _encode(path: Path, report: Path, side: int, thumb: int, kind: str) -> Copy:
         return Copy(error=f"{path.name} cannot be read: {error.strerror or 'it is not a picture in a format we know'}")
     suffix = "webp" if kind == "WEBP" else "jpg"
     names = {size: f"{FOLDER}/{digest}-{size}.{suffix}" for size in (side, thumb)}
-    missing = {size: name for size, name in names.items() if not (report / name).is_file()}
+    missing = {size: name for size, name in names.items() if not _is_there(report / name)}
     if missing:
         try:
             picture = open_picture(path)
         except PictureError as error:
             return Copy(error=error.what)
         for size, name in sorted(missing.items(), reverse=True):
-            write_bytes(report / name, _shrunk(picture, size, kind))
+            # The smaller one from the larger: an eighth of the pixels to go through.
+            picture.thumbnail((size, size), Image.Resampling.LANCZOS)
+            write_bytes(report / name, _encoded(picture, kind), durable=False)
     return Copy(names[side], names[thumb], width, height)
 
 
-def _shrunk(picture: Image.Image, side: int, kind: str) -> bytes:
-    small = picture.copy()
-    small.thumbnail((side, side), Image.Resampling.LANCZOS)
+def _is_there(path: Path) -> bool:
+    # A power cut may leave a copy empty.
+    return path.is_file() and path.stat().st_size > 0
+
+
+def _encoded(picture: Image.Image, kind: str) -> bytes:
     stream = io.BytesIO()
     options: Mapping[str, int] = {"quality": _QUALITY, "method": _METHOD} if kind == "WEBP" else {"quality": _QUALITY}
-    small.save(stream, kind, **options)
+    picture.save(stream, kind, **options)
     return stream.getvalue()

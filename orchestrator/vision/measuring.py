@@ -119,4 +119,5 @@ def _keep(cache: Path, measured: Measurement) -> None:
     # Where nobody looked for a face for want of a program, the picture is measured again as soon as the program is
     # there.
     if measured.looked or not measured.readable:
-        write_json(_file(cache, measured.sha256), {"version": MEASUREMENT_VERSION, "measurement": measured.to_dict()})
+        value = {"version": MEASUREMENT_VERSION, "measurement": measured.to_dict()}
+        write_json(_file(cache, measured.sha256), value, durable=False)

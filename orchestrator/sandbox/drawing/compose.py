@@ -6,7 +6,7 @@ from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageFilter
+from PIL import Image, ImageChops, ImageFilter
 
 from ..portrait import Portrait
 from .background import backdrop
@@ -17,7 +17,7 @@ from .frame import Frame
 from .hair import draw_back, draw_front
 from .mark import stamp
 
-HEAD_PIXELS = 560.0
+HEAD_PIXELS = 460.0
 """The head is drawn about this tall before it is reduced: smooth eyes even in a small full-body head."""
 
 
@@ -62,6 +62,10 @@ def _head(image: Image.Image, frame: Frame, portrait: Portrait, fine: int) -> No
     image.paste(canvas.reduced(), (left, top))
 
 
+_NEUTRAL = 128
+"""Grain is kept as bytes around this value."""
+
+
 @lru_cache(maxsize=4)
 def _grain(seed: int) -> NDArray[np.float32]:
     return np.random.default_rng(seed).standard_normal((256, 256), dtype=np.float32)
@@ -74,11 +78,9 @@ def _developed(image: Image.Image, portrait: Portrait) -> Image.Image:
         image = image.point(table * 3)
     if portrait.grain <= 0.0:
         return image
-    tile = _grain(portrait.noise_seed % 64)
+    tile = (_grain(portrait.noise_seed % 64) * (2.2 * portrait.grain) + _NEUTRAL).astype(np.uint8)
     shift = portrait.noise_seed // 64
-    rows = -(-image.height // 256)
-    columns = -(-image.width // 256)
-    field = np.tile(np.roll(tile, (shift % 256, shift // 256 % 256), (0, 1)), (rows, columns))
-    noise = (field[: image.height, : image.width] * (2.2 * portrait.grain)).astype(np.int16)
-    pixels = np.asarray(image).astype(np.int16) + noise[..., None]
-    return Image.fromarray(np.clip(pixels, 0, 255).astype(np.uint8))
+    tile = np.roll(tile, (shift % 256, shift // 256 % 256), (0, 1))
+    field = np.tile(tile, (-(-image.height // 256), -(-image.width // 256)))[: image.height, : image.width]
+    layer = Image.fromarray(np.ascontiguousarray(field))
+    return ImageChops.add(image, Image.merge("RGB", (layer, layer, layer)), 1.0, -_NEUTRAL)

@@ -219,7 +219,7 @@ def fit(count: int = 3000, seed: int = 1) -> None:
         scene.add(reading.scene_features(picture), [*kinds, *[v / 255.0 for v in portrait.background.colour]])
         if index % 200 == 199:
             sys.stderr.write(f"{index + 1} of {count} pictures\n")
-    found = {"find": find.fit(0.02), "face": face.fit(3e-2), "body": body.fit(1.5e-2), "scene": scene.fit(1e-2)}
+    found = {"find": find.fit(0.02), "face": face.fit(8e-3), "body": body.fit(1.5e-2), "scene": scene.fit(1e-2)}
     found |= {f"align{stage}": rows.fit(8e-3) for stage, rows in enumerate(align)}
     np.savez_compressed(reading.NUMBERS, **{name: value.astype(np.float16) for name, value in found.items()})
 
