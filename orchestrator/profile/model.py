@@ -25,49 +25,59 @@ Epoch = Annotated[int, Field(ge=1, le=100_000)]
 
 
 class _Part(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", str_strip_whitespace=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", str_strip_whitespace=True, use_attribute_docstrings=True)
 
 
 class Subject(_Part):
     """Who or what the LoRA is about, and which attempt this is."""
 
-    #: Goes into file names and LoRA tags, so the characters these cannot hold are refused.
     name: Annotated[str, Field(min_length=1, max_length=80, pattern=r'^[^<>:"/\\|?*,(){}\[\]\x00-\x1f]+$')] = "ai_model"
+    """Goes into file names and LoRA tags, so the characters these cannot hold are refused."""
     version: Annotated[str, Field(pattern=r"^v\d+[a-z0-9._-]*$")] = "v1"
-    # {name}_{version} keeps the trigger words of two versions apart, as the article did.
+    """v1, v2, … (v3b is fine too); part of the names of everything this version makes."""
     trigger: Name = "{name}_{version}"
+    """The word that calls the subject; with name and version in it, two versions never share one."""
 
 
 class Base(_Part):
     """The checkpoint everything builds on."""
 
-    #: As A1111 lists it (title, name or file name); empty = the one loaded now.
     checkpoint: str = ""
-    #: The file sd-scripts trains on; empty = the file A1111 names for `checkpoint`.
+    """As A1111 lists it (title, name or file name); empty = the one loaded now."""
     path: str = ""
-    #: As A1111 lists it; empty = whatever A1111 is set to.
+    """The file sd-scripts trains on; empty = the file A1111 names for `checkpoint`."""
     vae: str = ""
+    """As A1111 lists it; empty = whatever A1111 is set to."""
 
 
 class Generation(_Part):
     """How every picture is drawn unless a part below says otherwise."""
 
     negative_prompt: str = ""
+    """Shared by every picture."""
     sampler: Name = "DPM++ 2M"
+    """As A1111 lists it, without the schedule: upper and lower case matter, aliases do not work."""
     scheduler: Name = "Karras"
+    """The schedule, by A1111's name or label."""
     steps: Annotated[int, Field(ge=1, le=150)] = 28
+    """Sampling steps."""
     cfg_scale: Annotated[float, Field(ge=1.0, le=30.0)] = 6.0
+    """How strictly the prompt is followed."""
     width: Annotated[int, Field(ge=64, le=4096, multiple_of=8)] = 512
+    """Pixels; A1111 would silently round to a multiple of 8."""
     height: Annotated[int, Field(ge=64, le=4096, multiple_of=8)] = 512
+    """Pixels, a multiple of 8."""
     clip_skip: Annotated[int, Field(ge=1, le=12)] = 1
+    """Last layers of the text encoder left out + 1, as in A1111's settings."""
 
 
 class UsedLora(_Part):
     """A LoRA file that A1111 already has, used to make pictures (the version before this one)."""
 
-    #: The file's stem as A1111 lists it; never the alias, which all epochs of a run share.
     name: Name
+    """The file's stem as A1111 lists it; never the alias, which all epochs of a run share."""
     weight: Weight = 1.0
+    """How strongly it acts; 1 = as trained."""
 
 
 class PictureSet(_Part):
@@ -76,21 +86,24 @@ class PictureSet(_Part):
     """
 
     name: Name
-    #: May be empty only where nothing is drawn: a set that straightens its source and does no more.
+    """The set's name and its folder under pictures/."""
     prompt: str = ""
-    #: How many pictures; seeds rise from `first_seed`. With a source: how many in total, dealt evenly over the source's
-    #: pictures;
-    #: 0 = one for each of them.
+    """May be empty only where nothing is drawn: a set that straightens its source and does no more."""
     count: Annotated[int, Field(ge=0, le=10_000)] = 0
+    """How many pictures; seeds rise from `first_seed`. With a source: how many in total, dealt evenly over the source's
+    pictures; 0 = one for each of them."""
     first_seed: Seed = 1
+    """The seed of the first picture; the others follow."""
     loras: tuple[UsedLora, ...] = ()
-    #: The picture set whose pictures are varied (img2img); empty = drawn from nothing (txt2img).
+    """LoRA files to draw with; never write <lora:…> into the prompt itself."""
     source: str = ""
-    #: Words added to the prompt one after the other over the pictures, so that nothing but the subject stays the same.
+    """The picture set whose pictures are varied (img2img); empty = drawn from nothing (txt2img)."""
     changes: tuple[str, ...] = ()
+    """Words added to the prompt one after the other over the pictures, so that only the subject stays the same."""
     denoising_strength: Annotated[float, Field(ge=0.0, le=1.0)] = 0.45
-    #: Turn each source picture until its face is upright, before it is varied.
+    """How far a variation may leave its source: 0 = not at all, 1 = only the prompt counts."""
     straighten: bool = False
+    """Turn each source picture until its face is upright, before it is varied."""
 
     @model_validator(mode="after")
     def _can_be_made(self) -> PictureSet:
@@ -107,62 +120,84 @@ class Group(_Part):
     """One group of the dataset: pictures of one framing with one caption."""
 
     name: Name
+    """The group's name and part of its folder's."""
     caption: Annotated[str, Field(min_length=1)] = "{trigger}"
-    #: Picture sets the group takes its pictures from, in this order.
+    """One line, the same for every picture of the group that has no caption file of its own."""
     sets: tuple[str, ...] = ()
-    #: Folders of the user's own pictures, relative to the workspace or absolute.
+    """Picture sets the group takes its pictures from, in this order."""
     folders: tuple[str, ...] = ()
-    #: How many pictures to take at most; 0 = all of them.
+    """Folders of the user's own pictures, relative to the workspace or absolute."""
     count: Annotated[int, Field(ge=0, le=10_000)] = 0
+    """How many pictures to take at most; 0 = all of them."""
     repeats: Annotated[int, Field(ge=1, le=1_000)] = 1
+    """How often the trainer sees each picture per epoch."""
     framing: Framing | None = None
+    """What the check expects to see; empty = anything."""
 
 
 class Limits(_Part):
     """What the dataset check warns about. Angles are degrees, + = clockwise on screen."""
 
-    #: A group whose mean roll is further from upright than this is called tilted.
     mean_roll: Annotated[float, Field(gt=0, le=90)] = 5.0
-    #: … when its rolls also spread less than this, the tilt will be locked into the LoRA.
+    """A group whose mean roll is further from upright than this is called tilted."""
     roll_spread: Annotated[float, Field(gt=0, le=90)] = 6.0
-    #: The largest group may have this many times the pictures (× repeats) of the smallest.
+    """… when its rolls also spread less than this, the tilt will be locked into the LoRA."""
     imbalance: Annotated[float, Field(ge=1)] = 1.34
-    #: The short side of a picture, in pixels.
+    """The largest group may have this many times the pictures (× repeats) of the smallest."""
     min_side: Annotated[int, Field(ge=64, le=8192)] = 512
-    #: Bits of 64 in which two pictures' difference hashes differ at most to be called duplicates (measured: ≤ 6).
+    """The short side of a picture, in pixels."""
     duplicate_bits: Annotated[int, Field(ge=0, le=32)] = 6
+    """Bits of 64 in which two pictures' difference hashes differ at most to be called duplicates (measured: ≤ 6)."""
 
 
 class DatasetPlan(_Part):
     """What the LoRA is trained on."""
 
     resolution: Annotated[int, Field(ge=64, le=4096, multiple_of=64)] = 512
+    """Side in pixels of the square the pictures are trained at; others keep their shape at that area."""
     groups: tuple[Group, ...] = ()
+    """The groups, in the order of their folders."""
     limits: Limits = Limits()
+    """What the check warns about."""
 
 
 class TrainingPlan(_Part):
     """How sd-scripts trains. Names are ours; `orchestrator.training.plan` translates them."""
 
-    #: A shipped preset whose values fill in what is not given here (`8gb`, `12gb`); empty = the defaults below.
     preset: str = ""
+    """A shipped preset whose values fill in what is not given here (`8gb`, `12gb`); empty = the defaults below."""
     epochs: Epoch = 80
+    """Passes over the dataset."""
     save_every: Epoch = 10
+    """A LoRA file every so many epochs; the last epoch is always saved."""
     batch_size: Annotated[int, Field(ge=1, le=64)] = 1
+    """Pictures per step."""
     dim: Annotated[int, Field(ge=1, le=1024)] = 32
+    """Rank of the LoRA (network_dim)."""
     alpha: Annotated[float, Field(gt=0, le=1024)] = 16.0
+    """Scales what is learned by alpha / dim (network_alpha)."""
     unet_lr: Annotated[float, Field(gt=0, lt=1)] = 1e-4
+    """Learning rate of the U-Net."""
     text_encoder_lr: Annotated[float, Field(ge=0, lt=1)] = 5e-5
+    """Learning rate of the text encoder; 0 = it is not trained."""
     optimizer: Name = "AdamW8bit"
+    """By sd-scripts' name; AdamW8bit needs bitsandbytes there."""
     lr_scheduler: Name = "cosine"
+    """How the learning rate runs: constant, cosine, …"""
     warmup_steps: Annotated[int, Field(ge=0)] = 0
+    """Steps in which the learning rate rises from 0."""
     mixed_precision: Literal["no", "fp16", "bf16"] = "fp16"
+    """fp16 halves the memory; bf16 needs an RTX 30 or newer."""
     gradient_checkpointing: bool = False
+    """Saves memory, costs time: on for 8 GB, off for 12."""
     clip_skip: Annotated[int, Field(ge=1, le=12)] = 1
+    """Last layers of the text encoder left out + 1."""
     seed: Annotated[int, Field(ge=1, le=2**31 - 1)] = 42
+    """Of the training."""
     save_state: bool = True
-    #: Further arguments of sd-scripts by their own names, checked against the install before it is started.
+    """Save what a resume needs beside each file (the newest few are kept)."""
     extra: dict[str, Any] = Field(default_factory=dict)
+    """Further arguments of sd-scripts by their own names, checked against the install before it is started."""
 
 
 class Excluded(_Part):
@@ -171,7 +206,9 @@ class Excluded(_Part):
     """
 
     epoch_up_to: int | None = None
+    """This epoch and earlier ones."""
     weight_up_to: float | None = None
+    """This weight and lower ones."""
 
     @model_validator(mode="after")
     def _says_something(self) -> Excluded:
@@ -190,12 +227,17 @@ class GridPlan(_Part):
     """An epoch × weight grid at fixed seeds, with a baseline row."""
 
     name: Name
+    """Names its sheets and its folder."""
     prompt: Annotated[str, Field(min_length=1)]
+    """Of every cell; the baseline row goes without the trigger."""
     seeds: Annotated[tuple[Seed, ...], Field(min_length=1)] = (123456789,)
-    #: Empty = every saved epoch.
+    """One sheet for each."""
     epochs: tuple[Epoch, ...] = ()
+    """Empty = every saved epoch."""
     weights: Annotated[tuple[Weight, ...], Field(min_length=1)] = (0.2, 0.4, 0.6, 0.8, 1.0)
+    """The columns."""
     exclude: tuple[Excluded, ...] = ()
+    """Cells that need not be drawn."""
 
     @field_validator("seeds", "epochs", "weights")
     @classmethod
@@ -209,39 +251,50 @@ class Scouting(_Part):
     """The hunt, without LoRA, for seeds that obey the poses at all."""
 
     candidates: Annotated[int, Field(ge=1, le=10_000)] = 24
+    """How many seeds are tried."""
     first_seed: Seed = 1000
-    #: How many obeying seeds the rounds use.
+    """The first of them; the others follow."""
     keep: Annotated[int, Field(ge=2, le=1_000)] = 8
+    """How many obeying seeds the rounds use."""
 
 
 class Round(_Part):
     """One evaluation round: a pose every cell is asked for."""
 
     name: Name
+    """How the verdict calls it."""
     prompt: Annotated[str, Field(min_length=1)]
+    """What every cell is asked for."""
     expects: Expectation
+    """What the pictures must show."""
 
 
 class Evaluation(_Part):
     """The final test: rounds × scouted seeds × epochs × weights."""
 
     rounds: tuple[Round, ...] = ()
-    #: Empty = every saved epoch.
+    """The poses."""
     epochs: tuple[Epoch, ...] = ()
+    """Empty = every saved epoch."""
     weights: Annotated[tuple[Weight, ...], Field(min_length=1)] = (0.4, 0.6, 0.8, 1.0)
+    """The weights to test."""
 
 
 class VerdictPlan(_Part):
     """How the verdict weighs what was measured. The three shares are scaled to sum to 1."""
 
     identity: Annotated[float, Field(ge=0)] = 0.5
+    """Share of being the same person."""
     obedience: Annotated[float, Field(ge=0)] = 0.4
+    """Share of doing what the prompt says."""
     upright: Annotated[float, Field(ge=0)] = 0.1
-    #: Differences of utility (0…1) below this do not matter in practice.
+    """Share of holding the head straight."""
     practical_tie: Annotated[float, Field(gt=0, lt=1)] = 0.01
+    """Differences of utility (0…1) below this do not matter in practice."""
     confidence: Annotated[float, Field(ge=0.5, lt=1)] = 0.95
-    #: Cells in which a face was found in fewer pictures than this are out of the ranking.
+    """Of every interval."""
     min_face_rate: Annotated[float, Field(ge=0, le=1)] = 0.8
+    """Cells in which a face was found in fewer pictures than this are out of the ranking."""
 
     @model_validator(mode="after")
     def _weighs_something(self) -> VerdictPlan:
