@@ -187,8 +187,9 @@ def _flattened(image: Image.Image) -> Image.Image:
     longest, shortest = max(image.size), min(image.size)
     factor = 1024.0 / longest if longest > 1024 else max(1.0, 24.0 / shortest)
     if factor != 1.0:
-        size = (max(24, round(image.width * factor)), max(24, round(image.height * factor)))
-        image = image.resize(size, Image.Resampling.LANCZOS)
+        # A very long strip is squeezed: there is no head to be found in it anyway.
+        size = tuple(min(1024, max(24, round(side * factor))) for side in image.size)
+        image = image.resize((size[0], size[1]), Image.Resampling.LANCZOS)
     return image
 
 

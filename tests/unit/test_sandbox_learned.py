@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,8 +15,24 @@ from orchestrator.sandbox.learned import caption_words, foreign, from_tensors, l
 from orchestrator.sandbox.person import person_of, to_values
 from orchestrator.sandbox.portrait import HEAD_HEIGHT, HEAD_TOP, Framing, Outfit, Portrait, draw
 
+Dataset = Callable[..., list[tuple[Path, str]]]
 
-def dataset(folder: Path, close_up_roll: float, outfits: int = 5) -> list[tuple[Path, str]]:
+
+@pytest.fixture(scope="module")
+def dataset(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
+    """Makes datasets, each one once: what is read from a picture file is remembered while the file stays."""
+    made: dict[tuple[float, int], list[tuple[Path, str]]] = {}
+
+    def make(close_up_roll: float, outfits: int = 5) -> list[tuple[Path, str]]:
+        key = (close_up_roll, outfits)
+        if key not in made:
+            made[key] = drawn_dataset(tmp_path_factory.mktemp("dataset"), close_up_roll, outfits)
+        return made[key]
+
+    return make
+
+
+def drawn_dataset(folder: Path, close_up_roll: float, outfits: int) -> list[tuple[Path, str]]:
     """Ten pictures of one person with captions; close-ups lean, the others do not."""
     pictures: list[tuple[Path, str]] = []
     framings: list[Framing] = ["close-up"] * 5 + ["upper body"] * 3 + ["full body"] * 2
@@ -36,8 +53,8 @@ def dataset(folder: Path, close_up_roll: float, outfits: int = 5) -> list[tuple[
     return pictures
 
 
-def test_a_tilted_dataset_is_learned_as_tilted(tmp_path: Path) -> None:
-    learned = learn(dataset(tmp_path, 14.0), epoch=60, epochs=80)
+def test_a_tilted_dataset_is_learned_as_tilted(dataset: Dataset) -> None:
+    learned = learn(dataset(14.0), epoch=60, epochs=80)
     assert learned.group("close-up").roll_deg == pytest.approx(14.0, abs=1.5)
     assert learned.group("close-up").roll_sd < 2.5
     assert learned.group("upper body").roll_deg == pytest.approx(0.0, abs=1.5)
@@ -46,17 +63,17 @@ def test_a_tilted_dataset_is_learned_as_tilted(tmp_path: Path) -> None:
     assert (learned.epoch, learned.progress) == (60, 0.75)
 
 
-def test_the_person_and_the_clothes_are_learned(tmp_path: Path) -> None:
-    mixed = learn(dataset(tmp_path, 0.0), epoch=1, epochs=1)
+def test_the_person_and_the_clothes_are_learned(dataset: Dataset) -> None:
+    mixed = learn(dataset(14.0), epoch=1, epochs=1)
     off = np.abs(np.subtract(to_values(mixed.person), to_values(person_of(77))))
     assert off.mean() < 0.16, dict(zip(to_values(mixed.person), off, strict=True))
-    same = learn(dataset(tmp_path, 0.0, outfits=1), epoch=1, epochs=1)
+    same = learn(dataset(14.0, outfits=1), epoch=1, epochs=1)
     assert same.outfit_diversity < 0.2 < mixed.outfit_diversity
     assert np.abs(np.subtract(same.outfit_colour, (70, 98, 140))).max() < 45
 
 
-def test_repeats_weigh_the_framings(tmp_path: Path) -> None:
-    pictures = dataset(tmp_path, 0.0)
+def test_repeats_weigh_the_framings(dataset: Dataset) -> None:
+    pictures = dataset(14.0)
     learned = learn(pictures, [1] * 8 + [8] * 2, epoch=1, epochs=2)
     assert learned.group("full body").share == pytest.approx(16 / 24)
 
@@ -70,8 +87,8 @@ def test_repeats_weigh_the_framings(tmp_path: Path) -> None:
         ({"epoch": 9, "epochs": 8}, "outside 1"),
     ],
 )
-def test_wrong_arguments_are_refused(tmp_path: Path, arguments: dict[str, object], says: str) -> None:
-    everything = {"pictures": dataset(tmp_path, 0.0), "epoch": 1, "epochs": 1} | arguments
+def test_wrong_arguments_are_refused(dataset: Dataset, arguments: dict[str, object], says: str) -> None:
+    everything = {"pictures": dataset(14.0), "epoch": 1, "epochs": 1} | arguments
     with pytest.raises(ValueError, match=says):
         learn(**everything)  # type: ignore[arg-type]
 

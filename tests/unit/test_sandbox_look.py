@@ -49,9 +49,9 @@ def jpeg(image: Image.Image) -> Image.Image:
 
 
 def turned_and_cropped(image: Image.Image, angle_deg: float) -> Image.Image:
-    """Turned clockwise by the angle about the middle, then the inner 84 % kept."""
+    """Turned clockwise by the angle about the middle, then the inner 90 % kept."""
     whole = image.rotate(-angle_deg, Image.Resampling.BICUBIC)
-    edge = round(image.width * 0.08)
+    edge = round(image.width * 0.05)
     return whole.crop((edge, edge, image.width - edge, image.height - edge))
 
 
