@@ -98,6 +98,7 @@ def _installs(settings: Settings, root: Path, world: str, *, url: str | None, ko
     if kohya is None:
         # The simulated trainer learns as the world says; it inherits our environment.
         os.environ["ORCHESTRATOR_SANDBOX_WORLD"] = world
+        os.environ.setdefault("ORCHESTRATOR_SANDBOX_STEP_SECONDS", "0.0005")
         settings = settings.model_copy(
             update={"kohya_folder": str(sandbox.trainer_folder()), "kohya_python": sys.executable}
         )

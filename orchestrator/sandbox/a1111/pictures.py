@@ -18,7 +18,7 @@ from . import disk
 from .failures import ServerError, http_error
 
 # zlib level: pictures of drawings shrink hardly more above it, and encoding competes with the client for the processor
-_COMPRESSION = 4
+_COMPRESSION = 1
 _EXIF_IFD, _USER_COMMENT = 0x8769, 0x9286
 
 
