@@ -1,4 +1,4 @@
-"""Makes the pictures of the docs from a played demo: `python3 docs/pictures/make.py orchestrator-demo` (needs chromium)."""
+"""Makes the pictures of the docs from a played demo: `python3 docs/pictures/make.py FOLDER` (needs chromium)."""
 
 from __future__ import annotations
 
@@ -26,7 +26,13 @@ def report(demo: Path) -> None:
     """The top of the report, as a browser shows it."""
     with tempfile.TemporaryDirectory() as folder:
         shot = Path(folder) / "report.png"
-        flags = ["--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars", f"--user-data-dir={folder}/profile"]
+        flags = [
+            "--headless",
+            "--no-sandbox",
+            "--disable-gpu",
+            "--hide-scrollbars",
+            f"--user-data-dir={folder}/profile",
+        ]
         page = (demo / "reports" / "v4" / "index.html").absolute().as_uri()
         subprocess.run([CHROMIUM, *flags, f"--screenshot={shot}", "--window-size=1200,1500", page], check=True)
         with Image.open(shot) as image:

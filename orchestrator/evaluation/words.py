@@ -48,8 +48,8 @@ def _what(verdict: Verdict) -> str:
     lead = verdict.result(leader)
     ours = verdict.result(use)
     behind = lead.utility.mean - ours.utility.mean if lead and ours and lead.utility and ours.utility else 0.0
-    gain = "asks for less weight" if use.weight < leader.weight else "was trained less long"
-    return f"Use {use.label}: {leader.label} leads by only {behind:.3f}, and {use.label} {gain}."
+    cost = "needs more weight" if use.weight < leader.weight else "was trained longer"
+    return f"Use {use.label}: {leader.label} leads by only {behind:.3f} and {cost}."
 
 
 def _how_sure(verdict: Verdict) -> str:

@@ -40,17 +40,17 @@ def fetch() -> Path:
         return path
     if path.is_file() and sha256_file(path) == SHA256:
         return path
-    import httpx
+    import requests
 
     try:
         data = bytearray()
-        with httpx.stream("GET", URL, follow_redirects=True, timeout=httpx.Timeout(60.0, connect=8.0)) as answer:
+        with requests.get(URL, stream=True, timeout=(8.0, 60.0)) as answer:
             answer.raise_for_status()
-            for block in answer.iter_bytes():
+            for block in answer.iter_content(1 << 16):
                 data += block
                 if len(data) > _MOST_BYTES:
                     raise _missing(f"{URL} sends far more than the face model.")
-    except httpx.HTTPError as error:
+    except requests.RequestException as error:
         raise _missing(f"the face model could not be fetched from {URL} ({type(error).__name__}).") from error
     if hashlib.sha256(data).hexdigest() != SHA256:
         raise _missing(f"what {URL} sent is not the face model we know (its checksum differs); it was not kept.")

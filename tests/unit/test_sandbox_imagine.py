@@ -181,7 +181,10 @@ def test_prompts_are_understood() -> None:
     wanted = asked("ai_model_v4, (full_body:1.2), hand on own hip, smile, red shirt, blue background, blond long hair")
     assert (wanted.framing, wanted.framing_attention, wanted.arms) == ("full body", 1.2, "hand on hip")
     assert (wanted.scene, wanted.background, wanted.garment, wanted.outfit) == (
-        "plain", (58, 92, 158), "shirt", (168, 48, 54),
+        "plain",
+        (58, 92, 158),
+        "shirt",
+        (168, 48, 54),
     )
     assert wanted.smile == pytest.approx(0.72)
     assert wanted.hair_light == 0.95
