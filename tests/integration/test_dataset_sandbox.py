@@ -15,9 +15,9 @@ from orchestrator.sandbox.imagine import Request, paint
 from orchestrator.sandbox.learned import starter
 from orchestrator.vision import measure
 from orchestrator.workspace import Workspace
+from tests.integration.faces import require_faces
 
-pytest.importorskip("mediapipe")
-pytest.importorskip("dlib")
+require_faces()
 
 FRAMINGS = ("close-up", "upper body", "full body")
 EACH = 6
@@ -78,7 +78,8 @@ def test_the_lean_is_found_and_straightening_cleans_the_dataset(workspace: Works
 
 
 def test_a_photograph_is_straightened_too(tmp_path: Path) -> None:
-    data = pytest.importorskip("skimage.data")
+    from skimage import data
+
     whole = Image.fromarray(data.astronaut())
     files = []
     for angle in (-25, -12, 12, 25):

@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from tests.integration.demo_runs import drawn, play
+from tests.integration.faces import require_faces
 
-pytest.importorskip("mediapipe")
+require_faces()
 
 
 @pytest.fixture(scope="module")

@@ -11,11 +11,8 @@ import time
 from pathlib import Path
 
 import psutil
-import pytest
 
 from tests.integration.demo_runs import COMMAND, drawn, play, small_profile
-
-pytest.importorskip("mediapipe")
 
 
 def test_ctrl_c_keeps_what_is_made_and_the_same_command_goes_on(ugly_path: Path) -> None:

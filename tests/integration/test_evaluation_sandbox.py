@@ -23,6 +23,7 @@ from orchestrator.render.engine import Renderer
 from orchestrator.render.recipe import LoraUse, Recipe
 from orchestrator.render.server import connect
 from orchestrator.workspace import Workspace
+from tests.integration.faces import require_faces
 
 STARTER = "ai_model_v2-000040"
 
@@ -83,8 +84,7 @@ def blind(eyes: Eyes) -> Eyes:
 def test_from_scouting_to_a_verdict_that_is_found_again(
     profile: Profile, client: A1111, renderer: Renderer, ugly_path: Path
 ) -> None:
-    pytest.importorskip("mediapipe")
-    pytest.importorskip("_dlib_pybind11")
+    require_faces()
     workspace = Workspace(ugly_path)
     eyes = workspace_eyes(workspace, client)
     make = maker(profile, renderer)

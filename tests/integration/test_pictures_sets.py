@@ -13,6 +13,7 @@ from orchestrator.files import read_json
 from orchestrator.profile.load import parse_profile
 from orchestrator.profile.model import Profile
 from orchestrator.workspace import Workspace
+from tests.integration.faces import require_faces
 
 PROFILE = """
 [generation]
@@ -51,7 +52,7 @@ def make(profile: Profile, workspace: Workspace, client: A1111, *only: str) -> d
 
 
 def test_sets_know_where_every_picture_came_from(client: A1111, workspace: Workspace) -> None:
-    pytest.importorskip("mediapipe")
+    require_faces()
     profile = parse_profile(PROFILE, "lora.toml")
     assert make(profile, workspace, client) == {"close-up": 3, "straight": 0, "varied": 6}
     straight = read_json(workspace.picture_set("straight") / "manifest.json")["pictures"]

@@ -14,9 +14,9 @@ from PIL import Image
 from orchestrator.sandbox.person import person_of
 from orchestrator.sandbox.portrait import FRAMINGS, HEAD_HEIGHT, HEAD_TOP, Framing, Portrait, draw
 from orchestrator.vision import Measurement, identity_distance, measure, status, workers
+from tests.integration.faces import require_faces
 
-pytest.importorskip("mediapipe")
-pytest.importorskip("dlib")
+require_faces()
 
 ROLLS = (-28.0, -13.8, 0.0, 9.0, 21.0)
 
