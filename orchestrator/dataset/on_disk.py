@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from orchestrator.dataset.model import Dataset, DatasetGroup
 from orchestrator.errors import DatasetError
-from orchestrator.files import PICTURE_SUFFIXES, read_json, sha256_file, storage_error
+from orchestrator.files import read_json, sha256_file, storage_error
 from orchestrator.workspace import Workspace
 
 MANIFEST = "manifest.json"
@@ -16,6 +17,10 @@ CONFIG = "dataset.toml"
 MADE_BY = "orchestrator dataset"
 #: Raised when the files of a dataset are laid out differently; older ones are then built again.
 LAYOUT = 1
+#: sd-scripts puts its latent caches beside the pictures.
+_CACHES = frozenset({".npz"})
+# File managers write these unasked; a folder that somebody only looked at is not one that was changed.
+_DROPPINGS = frozenset({".ds_store", "thumbs.db", "desktop.ini"})
 
 
 @dataclass(frozen=True)
@@ -84,10 +89,20 @@ def _changed(folder: Path, manifest: dict[str, Any]) -> list[str]:
             changed.append(file)
         if not caption.is_file() or caption.read_bytes() != f"{entry['caption']}\n".encode():
             changed.append(caption.relative_to(folder).as_posix())
-    # Anything else in the folders is left out of account: sd-scripts writes its caches (.npz) there, systems their
-    # thumbnails.
-    for group in manifest["groups"]:
-        for path in sorted((folder / group["folder"]).glob("*")):
-            if path.suffix.lower() in PICTURE_SUFFIXES and path.relative_to(folder).as_posix() not in written:
-                changed.append(path.relative_to(folder).as_posix())
-    return changed
+    return changed + _added(folder, {MANIFEST, CONFIG, *written, *_captions(written)})
+
+
+def _captions(pictures: Iterable[str]) -> list[str]:
+    return [PurePosixPath(file).with_suffix(".txt").as_posix() for file in pictures]
+
+
+def _added(folder: Path, ours: Collection[str]) -> list[str]:
+    """What lies anywhere in `folder` and is neither ours nor written there unasked by another program."""
+    added = []
+    for path in sorted(folder.rglob("*")):
+        file = path.relative_to(folder).as_posix()
+        folder_of_its_own = path.is_dir() and not path.is_symlink()
+        if folder_of_its_own or file in ours or path.suffix.lower() in _CACHES or path.name.lower() in _DROPPINGS:
+            continue
+        added.append(file)
+    return added

@@ -149,6 +149,24 @@ def test_changes_by_hand_are_kept_beside_and_said(workspace: Workspace) -> None:
     assert "2_close-up/0001.txt" in note and "v4 changed 1" in note
 
 
+@pytest.mark.parametrize("mine", ["5_extra/own.png", "notes.md", "2_close-up/0009.txt", "2_close-up/deep/a.bin"])
+def test_whatever_a_person_put_into_the_dataset_is_kept(workspace: Workspace, mine: str) -> None:
+    first = build(profile(), workspace, collect(profile(), workspace))
+    (first.folder / mine).parent.mkdir(parents=True, exist_ok=True)
+    (first.folder / mine).write_bytes(b"precious")
+    again = build(profile(repeats=3), workspace, collect(profile(repeats=3), workspace))
+    assert (again.folder.with_name("v4 changed 1") / mine).read_bytes() == b"precious"
+    (note,) = again.notes
+    assert mine in note
+
+
+def test_what_other_programs_leave_in_a_dataset_is_no_change(workspace: Workspace) -> None:
+    first = build(profile(), workspace, collect(profile(), workspace))
+    for file in ("2_close-up/0001_0512x0512_sd.npz", ".DS_Store", "2_close-up/Thumbs.db"):
+        (first.folder / file).write_bytes(b"cache")
+    assert not build(profile(), workspace, collect(profile(), workspace)).built
+
+
 def test_a_folder_that_is_not_ours_is_never_touched(workspace: Workspace) -> None:
     mine = workspace.dataset("v4") / "10_me" / "photo.png"
     mine.parent.mkdir(parents=True)
