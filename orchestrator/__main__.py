@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import os
+import re
 import sys
 import traceback
 from pathlib import Path
@@ -93,17 +94,23 @@ def _write_log(error: BaseException) -> Path | None:
     folder = Path(platformdirs.user_log_dir("orchestrator", appauthor=False))
     now = datetime.datetime.now().astimezone()
     path = folder / f"{now:%Y-%m-%d}.log"
-    text = "".join(traceback.format_exception(error))
-    secret = os.environ.get("ORCHESTRATOR_A1111_PASSWORD")
-    if secret:
-        text = text.replace(secret, "***")
+    trace = "".join(traceback.format_exception(error))
+    text = _without_secrets(f"{now.isoformat(timespec='seconds')} orchestrator {' '.join(sys.argv[1:])}\n{trace}\n")
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with path.open("a", encoding="utf-8") as stream:
-            stream.write(f"{now.isoformat(timespec='seconds')} orchestrator {' '.join(sys.argv[1:])}\n{text}\n")
+            stream.write(text)
     except OSError:
         return None
     return path
+
+
+def _without_secrets(text: str) -> str:
+    secret = os.environ.get("ORCHESTRATOR_A1111_PASSWORD")
+    if secret:
+        text = text.replace(secret, "***")
+    # An address with user and password is refused, but it stands on the command line all the same.
+    return re.sub(r"://[^/@\s]+@", "://***@", text)
 
 
 if __name__ == "__main__":

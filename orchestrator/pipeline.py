@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from orchestrator.errors import InputError, OrchestratorError, ServerUnreachable, WorkspaceError
+from orchestrator.errors import InputError, OrchestratorError, ServerError, ServerUnreachable, WorkspaceError
 from orchestrator.files import write_json
 
 if TYPE_CHECKING:
@@ -155,8 +155,8 @@ def _card_for_training(client: A1111 | None) -> Iterator[None]:
     if client is None:
         yield
         return
-    # A webui that is not running holds nothing.
-    with contextlib.suppress(ServerUnreachable):
+    # A webui that is not running holds nothing; one that cannot unload (forks) may still leave enough memory.
+    with contextlib.suppress(ServerUnreachable, ServerError):
         client.unload_checkpoint()
     try:
         yield

@@ -13,12 +13,21 @@ import base64
 import binascii
 from collections.abc import Mapping
 from types import TracebackType
-from typing import Any
+from typing import Any, TypeVar
 
 import httpx
 from pydantic import TypeAdapter, ValidationError
 
-from orchestrator.a1111.models import Checkpoint, Generated, LoraEntry, Progress, Sampler, Scheduler, parse_info
+from orchestrator.a1111.models import (
+    Checkpoint,
+    Generated,
+    LoraEntry,
+    Progress,
+    Sampler,
+    Scheduler,
+    Vae,
+    parse_info,
+)
 from orchestrator.errors import InstallError, ServerError, ServerUnreachable
 
 #: Seconds one answer may take: a hires picture on an old card, behind another one in the queue.
@@ -35,6 +44,8 @@ _LORAS = TypeAdapter(list[LoraEntry])
 _SAMPLERS = TypeAdapter(list[Sampler])
 _SCHEDULERS = TypeAdapter(list[Scheduler])
 _CHECKPOINTS = TypeAdapter(list[Checkpoint])
+_VAES = TypeAdapter(list[Vae])
+Entry = TypeVar("Entry")
 
 
 class A1111:
@@ -115,18 +126,22 @@ class A1111:
         self.post("/sdapi/v1/options", dict(values))
 
     def samplers(self) -> list[Sampler]:
-        return _SAMPLERS.validate_python(self.get("/sdapi/v1/samplers"))
+        return self._list("/sdapi/v1/samplers", _SAMPLERS)
 
     def schedulers(self) -> list[Scheduler]:
-        return _SCHEDULERS.validate_python(self.get("/sdapi/v1/schedulers"))
+        return self._list("/sdapi/v1/schedulers", _SCHEDULERS)
 
     def models(self) -> list[Checkpoint]:
         """The checkpoints A1111 knows."""
-        return _CHECKPOINTS.validate_python(self.get("/sdapi/v1/sd-models"))
+        return self._list("/sdapi/v1/sd-models", _CHECKPOINTS)
+
+    def vaes(self) -> list[Vae]:
+        """The VAE files A1111 knows."""
+        return self._list("/sdapi/v1/sd-vae", _VAES)
 
     def loras(self) -> list[LoraEntry]:
         """The LoRA files A1111 knows. This route is not covered by --api-auth: it proves nothing about credentials."""
-        return _LORAS.validate_python(self.get("/sdapi/v1/loras"))
+        return self._list("/sdapi/v1/loras", _LORAS)
 
     def refresh_loras(self) -> None:
         """Make A1111 read its LoRA folder again. Only while nothing is drawn: the list is cleared outside the queue
@@ -179,15 +194,19 @@ class A1111:
                 flat[str(name)] = float(value)
         return flat
 
+    def _list(self, route: str, shape: TypeAdapter[list[Entry]]) -> list[Entry]:
+        try:
+            return shape.validate_python(self.get(route))
+        except ValidationError as error:
+            raise _not_its_shape(route, error) from error
+
     def _generated(self, route: str, payload: Mapping[str, Any]) -> Generated:
         answer = self.post(route, dict(payload))
         try:
             images = [base64.b64decode(text.rpartition(",")[2], validate=True) for text in answer["images"]]
             return Generated(images=images, info=parse_info(answer["info"]))
         except (KeyError, TypeError, ValueError, binascii.Error, ValidationError) as error:
-            raise ServerError(
-                route, 200, type(error).__name__, f"the answer has not the shape of A1111's: {error}"
-            ) from error
+            raise _not_its_shape(route, error) from error
 
     def _answer(self, route: str, method: str, **request: Any) -> Any:
         try:
@@ -242,6 +261,10 @@ class A1111:
         text = str(body.get("errors") or body.get("detail") or response.text[:300] or response.reason_phrase)
         cause, fix = _advice(kind, text)
         return ServerError(route, status, kind, text, cause=cause, fix=fix)
+
+
+def _not_its_shape(route: str, error: Exception) -> ServerError:
+    return ServerError(route, 200, type(error).__name__, f"the answer has not the shape of A1111's: {error}")
 
 
 def _advice(kind: str, text: str) -> tuple[str, str]:

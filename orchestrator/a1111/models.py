@@ -37,6 +37,7 @@ class GenerationInfo(_Answer):
     sd_vae_name: str | None = None
     sd_vae_hash: str | None = None
     clip_skip: int | None = None
+    restore_faces: bool | None = None
     denoising_strength: float | None = None
     version: str = ""
     extra_generation_params: dict[str, Any] = Field(default_factory=dict)
@@ -74,6 +75,13 @@ class Sampler(_Answer):
     options: dict[str, str] = Field(default_factory=dict)
 
 
+class Vae(_Answer):
+    """One line of /sdapi/v1/sd-vae."""
+
+    model_name: str
+    filename: str = ""
+
+
 class Scheduler(_Answer):
     name: str
     label: str = ""
@@ -89,9 +97,11 @@ class Checkpoint(_Answer):
     filename: str = ""
 
     def answers_to(self, name: str) -> bool:
-        """Whether A1111 would take `name` for this checkpoint: title, name, file name or hash."""
-        stem = self.filename.replace("\\", "/").rsplit("/", 1)[-1]
-        return bool(name) and name in {self.title, self.model_name, stem, self.hash, self.sha256}
+        """Whether A1111 takes `name` for this checkpoint: its title with or without hash, name, file name or hash."""
+        file = self.filename.replace("\\", "/").rsplit("/", 1)[-1]
+        # The title gains its " [hash]" when the file is first loaded; a profile written before must go on working.
+        bare = self.title.removesuffix(f" [{self.hash}]")
+        return bool(name) and name in {self.title, bare, self.model_name, file, self.hash, self.sha256}
 
 
 class ProgressState(_Answer):

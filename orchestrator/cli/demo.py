@@ -47,7 +47,8 @@ def command(
     """Play the whole story: a tilted dataset is noticed, trained, seen in the grid, mended, trained again, and judged.
 
     Without --url and --kohya it runs on simulations of both tools and needs no graphics card. With them, the same run
-    drives yours. Run it again in the same folder, and everything comes from the cache.
+    drives yours; what is not named then comes from the settings. Run it again in the same folder, and everything comes
+    from the cache.
     """
     from orchestrator import demo
     from orchestrator.cli.console import answer, note, progress
@@ -64,8 +65,11 @@ def command(
         make_workspace(workspace.root, find_profile(profile))
     loaded = checked(load_profile(workspace.profile), workspace.profile)
     settings = load_settings(a1111_url=url, kohya_folder=kohya, kohya_python=kohya_python, lora_folder=lora_folder)
+    real = url is not None or kohya is not None
+    if real:
+        find_kohya(settings)
     with (
-        _installs(settings, workspace.root, world, url=url, kohya=kohya) as settings,
+        _installs(settings, workspace.root, world, real=real) as settings,
         open_client(settings) as client,
         progress() as bar,
     ):
@@ -91,22 +95,31 @@ def command(
 
 
 @contextlib.contextmanager
-def _installs(settings: Settings, root: Path, world: str, *, url: str | None, kohya: str | None) -> Iterator[Settings]:
-    """The settings with the simulated tools in place of those that were not named on the command line."""
+def _installs(settings: Settings, root: Path, world: str, *, real: bool) -> Iterator[Settings]:
+    """The settings as they are, or with both tools simulated.
+
+    Never one of each: a simulated trainer would put its files into a real models/Lora, and real sd-scripts cannot train
+    on a simulated checkpoint.
+    """
     from orchestrator import sandbox
 
-    if kohya is None:
-        # The simulated trainer learns as the world says; it inherits our environment.
-        os.environ["ORCHESTRATOR_SANDBOX_WORLD"] = world
-        os.environ.setdefault("ORCHESTRATOR_SANDBOX_STEP_SECONDS", "0.0005")
-        settings = settings.model_copy(
-            update={"kohya_folder": str(sandbox.trainer_folder()), "kohya_python": sys.executable}
-        )
-    if url is not None:
+    if real:
         yield settings
         return
-    with running_sandbox(root / "sandbox", world) as server_url:
-        yield settings.model_copy(update={"a1111_url": server_url, "a1111_user": "", "lora_folder": ""})
+    # The simulated trainer learns as the world says; it inherits our environment.
+    os.environ["ORCHESTRATOR_SANDBOX_WORLD"] = world
+    os.environ.setdefault("ORCHESTRATOR_SANDBOX_STEP_SECONDS", "0.0005")
+    # Each world has a checkpoint of its own, so that pictures of one are never taken for another's.
+    with running_sandbox(root / f"sandbox-{world}", world) as server_url:
+        yield settings.model_copy(
+            update={
+                "a1111_url": server_url,
+                "a1111_user": "",
+                "lora_folder": "",
+                "kohya_folder": str(sandbox.trainer_folder()),
+                "kohya_python": sys.executable,
+            }
+        )
 
 
 @contextlib.contextmanager

@@ -33,6 +33,7 @@ def make_recipe(profile: Profile, server: Server, prompt: str, seed: int, loras:
         checkpoint_hash=server.checkpoint_hash,
         checkpoint=server.checkpoint,
         vae=server.vae,
+        vae_hash=server.vae_hash,
         server_version=server.version,
     )
 

@@ -79,11 +79,11 @@ class Renderer:
                 [r for _, r in to_draw],
                 self.server.client.loras() if any(r.loras for _, r in to_draw) else [],
             )
-            for picture in self._draw_all(_cheapest_order(to_draw), report):
+            for picture in self._draw_all(_cheapest_order(to_draw), report, hopeful=bool(done)):
                 done[picture.key] = picture
         return [done[recipe.key] for recipe in recipes]
 
-    def _draw_all(self, to_draw: Sequence[tuple[str, Recipe]], report: OnPicture) -> list[Picture]:
+    def _draw_all(self, to_draw: Sequence[tuple[str, Recipe]], report: OnPicture, *, hopeful: bool) -> list[Picture]:
         drawn: list[Picture] = []
         waiting = iter(to_draw)
         running: set[Future[Picture]] = set()
@@ -100,7 +100,9 @@ class Renderer:
                     picture = future.result()
                     drawn.append(picture)
                     report(picture)
-                if len(drawn) >= GIVE_UP_AFTER and all(p.error for p in drawn):
+                # Where others of this request were drawn before, or a picture became NaN, these cells fail and not the
+                # whole.
+                if not hopeful and len(drawn) >= GIVE_UP_AFTER and all(_is_general(p.error) for p in drawn):
                     _give_up(drawn)
         finally:
             # After Ctrl-C or an error the requests in flight are still waited for: A1111 draws them anyway, and they
@@ -116,7 +118,8 @@ class Renderer:
         try:
             client = self.server.client
             answer = client.img2img(payload(recipe)) if route(recipe) == "img2img" else client.txt2img(payload(recipe))
-            found = differences(recipe, answer) or picture_problems(recipe, answer.pictures[0])
+            default = self.server.samplers.get(recipe.sampler, "")
+            found = differences(recipe, answer, default) or picture_problems(recipe, answer.pictures[0])
             if found:
                 raise ProofError(found)
             proof = record(recipe, answer, time.monotonic() - started, simulated=self.server.simulated)
@@ -124,6 +127,10 @@ class Renderer:
             return Picture(path, recipe, key, proof=proof)
         except (ProofError, ServerError, PictureError) as error:
             return Picture(path, recipe, key, error=error.what, refused=isinstance(error, ProofError))
+
+
+def _is_general(error: str) -> bool:
+    return bool(error) and "NansException" not in error
 
 
 def _give_up(drawn: Sequence[Picture]) -> None:

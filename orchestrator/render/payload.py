@@ -34,9 +34,13 @@ def payload(recipe: Recipe) -> dict[str, Any]:
         "send_images": True,
         "save_images": False,
         "do_not_save_grid": True,
+        # Left out, these are whatever the webui's settings say: restored faces would be somebody else's.
+        "restore_faces": False,
+        "tiling": False,
         "override_settings": _settings(recipe),
-        # Restoring would swap the checkpoint back and forth between any two requests.
-        "override_settings_restore_afterwards": False,
+        # The user's settings stay as they are. That costs nothing: A1111 swaps a checkpoint's weights only when the
+        # next request asks for others. Only a VAE is loaded anew each time.
+        "override_settings_restore_afterwards": True,
     }
     if recipe.init_sha256:
         body["init_images"] = [_init_picture(recipe.init_path)]

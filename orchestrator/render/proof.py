@@ -17,8 +17,11 @@ from orchestrator.render.recipe import Recipe, number
 SHOWN_DIGITS = 12
 
 
-def differences(recipe: Recipe, answer: Generated) -> list[str]:
-    """What differs between the recipe and the answer, each as `what: asked x, used y`; empty = proven."""
+def differences(recipe: Recipe, answer: Generated, default_schedule: str = "") -> list[str]:
+    """What differs between the recipe and the answer, each as `what: asked x, used y`; empty = proven.
+
+    `default_schedule` is what the recipe's sampler takes for "Automatic".
+    """
     if len(answer.pictures) != 1:
         return [f"pictures: asked 1, got {len(answer.pictures)}"]
     info = answer.info
@@ -35,6 +38,10 @@ def differences(recipe: Recipe, answer: Generated) -> list[str]:
     ]
     if recipe.checkpoint_hash:
         asked_and_used.append(("checkpoint", recipe.checkpoint_hash, info.sd_model_hash))
+    if recipe.vae or recipe.vae_hash:
+        asked_and_used.append(("VAE", recipe.vae_hash, info.sd_vae_hash or ""))
+    if info.restore_faces:
+        asked_and_used.append(("restored faces", False, True))
     if info.clip_skip is not None:
         asked_and_used.append(("clip skip", recipe.clip_skip, info.clip_skip))
     if recipe.init_sha256 and recipe.denoising_strength is not None:
@@ -42,8 +49,12 @@ def differences(recipe: Recipe, answer: Generated) -> list[str]:
             ("denoising strength", number(recipe.denoising_strength), number(info.denoising_strength or 0.0))
         )
     schedule = text.fields.get("Schedule type", "")
-    if schedule:
-        asked_and_used.append(("schedule", _schedule_name(recipe.scheduler), _schedule_name(schedule)))
+    asked_schedule = _schedule_name(recipe.scheduler)
+    # Asked for Automatic, a sampler with a schedule of its own writes that one (DPM++ 2M: Karras), others "Automatic".
+    if schedule and not (
+        asked_schedule == "automatic" and _schedule_name(schedule) == _schedule_name(default_schedule)
+    ):
+        asked_and_used.append(("schedule", asked_schedule, _schedule_name(schedule)))
     found = [f"{what}: asked {asked}, used {used}" for what, asked, used in asked_and_used if asked != used]
     return found + _lora_differences(recipe, text)
 
@@ -73,6 +84,8 @@ def picture_problems(recipe: Recipe, data: bytes) -> list[str]:
 
     try:
         with Image.open(io.BytesIO(data)) as image:
+            if image.format != "PNG":
+                return [f"picture: asked PNG, got {image.format}"]
             if image.size != (recipe.width, recipe.height):
                 return [f"picture: asked {recipe.width}×{recipe.height}, got {image.width}×{image.height}"]
             bright = image.convert("L").getextrema()[1]

@@ -37,7 +37,10 @@ class LoraUse:
 
 @dataclass(frozen=True)
 class Recipe:
-    """Everything that decides one picture. Fields after `*` in `NOT_IN_KEY` only say where to find the content."""
+    """Everything that decides one picture.
+
+    The last three fields are not in the key: they only tell A1111 or us where the content is that the hashes name.
+    """
 
     prompt: str
     negative_prompt: str = ""
@@ -51,11 +54,12 @@ class Recipe:
     height: int = 512
     clip_skip: int = 1
     checkpoint_hash: str = ""
-    vae: str = ""
+    vae_hash: str = ""
     server_version: str = ""
     init_sha256: str = ""
     denoising_strength: float | None = None
     checkpoint: str = field(default="", compare=False)
+    vae: str = field(default="", compare=False)
     init_path: Path | None = field(default=None, compare=False)
 
     @property
@@ -89,7 +93,7 @@ def from_dict(values: dict[str, Any]) -> Recipe:
 def canonical(recipe: Recipe) -> str:
     """The text the key is made from: sorted JSON; numbers that are equal are written equally (1 and 1.0)."""
     values = recipe.to_dict()
-    for place in ("checkpoint", "init_path"):
+    for place in ("checkpoint", "vae", "init_path"):
         del values[place]
     # Neither the stem nor the shown hash decides a pixel; the file's content and the weight do. A1111 keeps the tag's
     # text out of CLIP.

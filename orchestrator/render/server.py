@@ -5,19 +5,22 @@ knows.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from orchestrator.a1111.client import A1111
-from orchestrator.a1111.models import Checkpoint, LoraEntry
+from orchestrator.a1111.models import Checkpoint, GenerationInfo, LoraEntry
 from orchestrator.errors import InputError, ToolError
 from orchestrator.render.recipe import Recipe, has_lora_tag
 
 
 @dataclass(frozen=True)
 class Server:
-    """A server whose facts are known. `checkpoint_hash` is the short hash (10 digits) A1111 writes into its
-    infotexts.
+    """A server whose facts are known.
+
+    `checkpoint_hash` is the short hash (10 digits) A1111 writes into its infotexts; `vae_hash` likewise, empty without
+    a VAE file. `vae` is the one to ask for (empty = as the webui is set). `samplers` maps each name to the schedule it
+    takes when asked for "Automatic".
     """
 
     client: A1111
@@ -26,7 +29,8 @@ class Server:
     checkpoint_hash: str
     checkpoint_path: str
     vae: str
-    samplers: frozenset[str]
+    vae_hash: str
+    samplers: Mapping[str, str]
     schedulers: frozenset[str]
     simulated: bool
 
@@ -35,32 +39,26 @@ def connect(client: A1111, checkpoint: str = "", vae: str = "") -> Server:
     """Find out what `client` talks to, with `checkpoint` (empty = the loaded one) and `vae` (empty = as set).
 
     Draws one 64×64 picture of one step: only that makes A1111 load the checkpoint, hash it and say its version. Raises
-    `InputError` for an unknown checkpoint and for an option that would put a LoRA into every picture.
+    `InputError` for an unknown checkpoint or VAE and for options that would spoil every picture.
     """
     options = client.options()
-    _refuse_standing_lora(options)
-    samplers = frozenset(s.name for s in client.samplers())
+    _refuse_options(options)
+    samplers = {s.name: s.options.get("scheduler", "automatic") for s in client.samplers()}
     schedulers = frozenset(name for s in client.schedulers() for name in (s.name, s.label))
+    if vae:
+        _refuse_vae(vae, [known.model_name for known in client.vaes()])
     models = client.models()
-    wanted = checkpoint or str(options.get("sd_model_checkpoint") or "")
-    entry = _checkpoint(models, wanted, required=bool(checkpoint))
-    probe = {
-        "prompt": "probe",
-        "steps": 1,
-        "width": 64,
-        "height": 64,
-        "seed": 1,
-        "override_settings": {"sd_model_checkpoint": entry.title} if entry else {},
-        "override_settings_restore_afterwards": False,
-    }
-    info = client.txt2img(probe).info
+    entry = _checkpoint(models, checkpoint or str(options.get("sd_model_checkpoint") or ""))
+    if checkpoint and entry is None:
+        names = [known.model_name for known in models]
+        raise InputError(_unknown("checkpoint", checkpoint, names), fix="Correct `base.checkpoint` in the profile.")
+    info = client.txt2img(_probe(entry, vae)).info
     if not info.sd_model_hash:
         raise ToolError(
             f"A1111 at {client.url} does not say which checkpoint it drew with.",
             fix="Load a checkpoint in the webui and look that its name shows a hash, then run the same command again.",
         )
-    # The probe has loaded the checkpoint, so that its hash is listed now.
-    loaded = _checkpoint(client.models(), info.sd_model_hash, required=False) or entry
+    loaded = _loaded(client.models(), entry, info)
     if entry and loaded and entry.filename != loaded.filename:
         raise ToolError(
             f"A1111 did not load the checkpoint {entry.title}; it goes on with {loaded.title}.",
@@ -74,10 +72,32 @@ def connect(client: A1111, checkpoint: str = "", vae: str = "") -> Server:
         checkpoint_hash=info.sd_model_hash,
         checkpoint_path=loaded.filename if loaded else "",
         vae=vae,
+        vae_hash=info.sd_vae_hash or "",
         samplers=samplers,
         schedulers=schedulers,
         simulated=client.simulated,
     )
+
+
+def _probe(entry: Checkpoint | None, vae: str) -> dict[str, object]:
+    settings = {"sd_model_checkpoint": entry.title} if entry else {}
+    return {
+        "prompt": "probe",
+        "steps": 1,
+        "width": 64,
+        "height": 64,
+        "seed": 1,
+        "override_settings": settings | ({"sd_vae": vae} if vae else {}),
+    }
+
+
+def _loaded(models: Sequence[Checkpoint], asked: Checkpoint | None, info: GenerationInfo) -> Checkpoint | None:
+    """The checkpoint that drew the probe, which has made A1111 hash it. Two copies of one file have the same hash."""
+    same = [entry for entry in models if entry.hash == info.sd_model_hash]
+    files = {entry.filename: entry for entry in same}
+    if asked and asked.filename in files:
+        return files[asked.filename]
+    return next((entry for entry in same if entry.model_name == info.sd_model_name), same[0] if same else asked)
 
 
 def refuse_unknown(server: Server, recipes: Iterable[Recipe], loras: Sequence[LoraEntry]) -> None:
@@ -96,8 +116,8 @@ def refuse_unknown(server: Server, recipes: Iterable[Recipe], loras: Sequence[Lo
             problems[
                 "A prompt holds a <lora:…> tag: name the LoRA under `loras` instead, so that its file can be proven."
             ] = None
-        if any(line.lstrip().startswith("#") for line in recipe.prompt.splitlines()):
-            problems["A prompt has a line that begins with #: A1111 takes it for a comment and leaves it out."] = None
+        if "#" in recipe.prompt + recipe.negative_prompt:
+            problems["A prompt holds a #: A1111 takes what follows for a comment and leaves it out."] = None
     if problems:
         listed = "\n".join(f"  {problem}" for problem in problems)
         raise InputError(
@@ -105,7 +125,8 @@ def refuse_unknown(server: Server, recipes: Iterable[Recipe], loras: Sequence[Lo
         )
 
 
-def _refuse_standing_lora(options: dict[str, object]) -> None:
+def _refuse_options(options: Mapping[str, object]) -> None:
+    """Raise `InputError` for settings of the webui that a request cannot override and that spoil every picture."""
     standing = str(options.get("sd_lora") or "None")
     if standing != "None":
         raise InputError(
@@ -113,14 +134,29 @@ def _refuse_standing_lora(options: dict[str, object]) -> None:
             cause="It would be in the baseline too, and nothing could be compared.",
             fix="Settings → Extra Networks → Add network to prompt: None.",
         )
+    if options.get("lora_add_hashes_to_infotext") is False:
+        raise InputError(
+            "The webui does not write the hashes of LoRA files into its pictures.",
+            cause="Without them nothing proves which LoRA a picture was drawn with.",
+            fix="Settings → Extra Networks → Add Lora hashes to infotext: on.",
+        )
+    kind = str(options.get("samples_format") or "png")
+    if kind != "png":
+        raise InputError(
+            f"The webui sends pictures as {kind}, which loses detail each time.",
+            fix="Settings → Saving images/grids → File format for images: png.",
+        )
 
 
-def _checkpoint(models: Sequence[Checkpoint], name: str, *, required: bool) -> Checkpoint | None:
-    found = next((entry for entry in models if entry.answers_to(name)), None)
-    if found is None and required:
-        names = [entry.model_name for entry in models]
-        raise InputError(_unknown("checkpoint", name, names), fix="Correct `base.checkpoint` in the profile.")
-    return found
+def _refuse_vae(name: str, known: Sequence[str]) -> None:
+    # A1111 goes on with another VAE, or none, when it does not have the one asked for.
+    names = [*known, "Automatic", "None"]
+    if name not in names:
+        raise InputError(_unknown("VAE", name, names), fix="Correct `base.vae` in the profile.")
+
+
+def _checkpoint(models: Sequence[Checkpoint], name: str) -> Checkpoint | None:
+    return next((entry for entry in models if entry.answers_to(name)), None)
 
 
 def _unknown(kind: str, name: str, known: Iterable[str]) -> str:

@@ -24,7 +24,8 @@ def make_home(folder: Path, world: World = "story") -> Path:
 
     Holds `models/Lora/ai_model_v2-000040.safetensors`, `models/Stable-diffusion/sandbox-v1-5.safetensors` and
     `sandbox-other.safetensors` (a few kB each), `outputs/` and a config.json that chooses the first checkpoint.
-    The worlds start from the same files; `world` is taken so that callers need not know that.
+    Each world has checkpoints of its own content, so that whoever keeps pictures by the checkpoint's hash never takes a
+    picture of one world for another's.
 
     Raises:
         OSError: the folder cannot be written.
@@ -35,7 +36,7 @@ def make_home(folder: Path, world: World = "story") -> Path:
     for number, name in enumerate(CHECKPOINTS):
         path = models / f"{name}.safetensors"
         if not path.exists():
-            disk.write_whole(path, _checkpoint(name, number))
+            disk.write_whole(path, _checkpoint(name, number, world))
     starter = loras / f"{STARTER_LORA}.safetensors"
     if not starter.exists():
         disk.write_whole(starter, _starter_lora())
@@ -46,11 +47,11 @@ def make_home(folder: Path, world: World = "story") -> Path:
     return folder
 
 
-def _checkpoint(name: str, number: int) -> bytes:
+def _checkpoint(name: str, number: int, world: World) -> bytes:
     import numpy as np
     from safetensors.numpy import save
 
-    noise = np.random.default_rng(1000 + number).normal(0, 0.02, (24, 24)).astype(np.float16)
+    noise = np.random.default_rng([1000 + number, *world.encode()]).normal(0, 0.02, (24, 24)).astype(np.float16)
     tensors = {"model.diffusion_model.input_blocks.0.0.weight": noise}
     return save(tensors, {"modelspec.title": name, "simulated": "true"})
 

@@ -44,6 +44,19 @@ def test_the_log_holds_the_traceback_and_no_password(
     assert "hunter2hunter2" not in text
 
 
+def test_a_password_in_an_address_is_not_logged(capsys: pytest.CaptureFixture[str], workspace: Path) -> None:
+    code, _, err = run(capsys, "pictures", "make", "-w", workspace, "--url", "http://bob:hunter2@127.0.0.1:7860")
+    assert code == 3
+    log = Path(err.rpartition("Log:")[2].strip())
+    assert "hunter2" not in err + log.read_text(encoding="utf-8")
+
+
+def test_the_demo_never_mixes_simulated_with_real(capsys: pytest.CaptureFixture[str], ugly_path: Path) -> None:
+    code, _, err = run(capsys, "demo", "--folder", ugly_path / "demo", "--url", "http://127.0.0.1:9")
+    assert code == 4
+    assert "Where kohya is has not been said" in err
+
+
 def test_a_second_init_changes_nothing(capsys: pytest.CaptureFixture[str], workspace: Path) -> None:
     before = (workspace / "lora.toml").read_bytes()
     code, _, err = run(capsys, "init", workspace)

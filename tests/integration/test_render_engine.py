@@ -10,6 +10,7 @@ import httpx
 import pytest
 
 from orchestrator.a1111.client import A1111
+from orchestrator.a1111.models import Checkpoint
 from orchestrator.errors import InputError, InstallError, ProofError, ServerUnreachable, StorageError, ToolError
 from orchestrator.render.cache import PictureCache
 from orchestrator.render.engine import Picture, Renderer
@@ -207,3 +208,57 @@ def test_a_picture_the_server_fails_on_does_not_stop_the_others(renderer: Render
     assert [bool(p.error) for p in pictures] == [False, True, False]
     with pytest.raises(ToolError, match="The first 4 pictures all failed"):
         renderer.render([recipe(renderer, seed=s, clip_skip=99) for s in range(10, 20)])
+
+
+def test_cells_that_always_fail_do_not_stop_a_later_run_of_the_others(renderer: Renderer) -> None:
+    good, bad = [recipe(renderer, seed=s) for s in range(3)], [recipe(renderer, seed=s, clip_skip=99) for s in range(6)]
+    renderer.render(good)
+    pictures = renderer.render([*good, *bad])
+    assert [bool(p.error) for p in pictures] == [False] * 3 + [True] * 6
+
+
+def test_a_schedule_left_to_the_sampler_is_proven(renderer: Renderer) -> None:
+    chosen = [recipe(renderer, scheduler="Automatic", sampler=name) for name in ("DPM++ 2M", "Euler a")]
+    assert [p.error for p in renderer.render(chosen)] == ["", ""]
+
+
+def test_an_unknown_vae_is_refused(client: A1111) -> None:
+    with pytest.raises(InputError, match="no VAE 'nope'"):
+        connect(client, vae="nope")
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "says"),
+    [("lora_add_hashes_to_infotext", False, "does not write the hashes"), ("samples_format", "jpg", "loses detail")],
+)
+def test_options_that_would_spoil_every_picture_are_refused(
+    client: A1111, option: str, value: object, says: str
+) -> None:
+    before = client.options()[option]
+    client.set_options({option: value})
+    try:
+        with pytest.raises(InputError, match=says):
+            connect(client)
+    finally:
+        client.set_options({option: before})
+
+
+def test_the_user_s_settings_are_as_they_were(renderer: Renderer, client: A1111) -> None:
+    before = client.options()
+    renderer.render([recipe(renderer, seed=31, clip_skip=2)])
+    assert client.options() == before
+
+
+def test_a_hash_sign_would_cut_the_prompt_off(renderer: Renderer) -> None:
+    with pytest.raises(InputError, match="holds a #"):
+        renderer.render([recipe(renderer, negative_prompt="bad # hands")])
+
+
+def test_a_checkpoint_is_known_by_its_title_before_and_after_it_was_hashed() -> None:
+    entry = Checkpoint(
+        title="sub/m.safetensors [0123456789]", model_name="sub_m", hash="0123456789", filename="/x/m.safetensors"
+    )
+    assert all(
+        entry.answers_to(name) for name in ("sub/m.safetensors", entry.title, "sub_m", "m.safetensors", "0123456789")
+    )
+    assert not entry.answers_to("")

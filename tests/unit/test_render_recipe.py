@@ -45,7 +45,7 @@ def test_another_seed_is_another_key(recipe: Recipe, seed: int) -> None:
     "change",
     [
         {"prompt": "b"}, {"negative_prompt": "b"}, {"steps": 29}, {"cfg_scale": 6.5}, {"sampler": "Euler"},
-        {"scheduler": "Automatic"}, {"width": 520}, {"height": 520}, {"clip_skip": 2}, {"vae": "x"},
+        {"scheduler": "Automatic"}, {"width": 520}, {"height": 520}, {"clip_skip": 2}, {"vae_hash": "x"},
         {"checkpoint_hash": "0" * 10}, {"server_version": "v1.9.0"}, {"init_sha256": "1" * 64},
         {"denoising_strength": 0.5}, {"loras": (LoraUse("s", "c" * 64, "", 1.0),)},
     ],
@@ -67,8 +67,8 @@ def test_no_field_was_forgotten_above() -> None:
         "clip_skip",
         "checkpoint_hash",
     }
-    tested |= {"vae", "server_version", "init_sha256", "denoising_strength", "loras", "seed"}
-    only_tell_where_content_lies = {"checkpoint", "init_path"}
+    tested |= {"vae_hash", "server_version", "init_sha256", "denoising_strength", "loras", "seed"}
+    only_tell_where_content_lies = {"checkpoint", "vae", "init_path"}
     assert {f.name for f in dataclasses.fields(Recipe)} == tested | only_tell_where_content_lies
 
 
