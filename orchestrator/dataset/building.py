@@ -5,11 +5,13 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+import re
 import shutil
 from collections.abc import Sequence
 from io import BytesIO
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 from orchestrator.dataset import on_disk
 from orchestrator.dataset.captions import refuse
@@ -41,6 +43,7 @@ def build(profile: Profile, workspace: Workspace, pictures: Sequence[DatasetPict
             f"{folder} was not made by orchestrator, so it is not replaced.",
             fix="Move it elsewhere; its pictures can be named under `folders` of a dataset group.",
         )
+    _clean(folder)
     if state.fingerprint == fingerprint and not state.changed:
         _write_config(folder, profile)
         return on_disk.read(folder, profile.subject.version, built=False)
@@ -49,8 +52,7 @@ def build(profile: Profile, workspace: Workspace, pictures: Sequence[DatasetPict
     try:
         _remove(beside)
         _write_all(beside, folder, profile, pictures, fingerprint)
-        notes = _give_way(folder, state)
-        replace(beside, folder)
+        notes = _take_place(beside, folder, state)
     except OSError as error:
         raise storage_error(error, folder) from error
     finally:
@@ -179,22 +181,48 @@ def _png(path: Path) -> bytes:
     return buffer.getvalue()
 
 
-def _give_way(folder: Path, state: on_disk.State) -> tuple[str, ...]:
-    """Take the dataset that is there out of the way: thrown away when it is as we made it, else kept beside."""
+def _take_place(beside: Path, folder: Path, state: on_disk.State) -> tuple[str, ...]:
+    """Rename the dataset that is there aside and `beside` to its place; then throw the old one away, unless it was
+    changed by hand.
+
+    Only renames stand between the old dataset and the new one: whatever stops this leaves one of them whole.
+    """
     if not folder.exists():
+        replace(beside, folder)
         return ()
+    aside = _name_for_changed(folder) if state.changed else folder.with_name(f".{folder.name}.old-{uuid4().hex[:8]}")
+    replace(folder, aside)
+    try:
+        replace(beside, folder)
+    except BaseException:
+        if not folder.exists():
+            replace(aside, folder)
+        raise
+    _clean(folder)
     if not state.changed:
-        _remove(folder)
         return ()
+    some = ", ".join(state.changed[:3]) + (f" and {len(state.changed) - 3} more" if len(state.changed) > 3 else "")
+    return (
+        f"{folder} had been changed by hand ({some}); that version is kept as {aside.name}. "
+        "Changes last when they are made to the pictures and captions the dataset is built from.",
+    )
+
+
+def _name_for_changed(folder: Path) -> Path:
     number = 1
     while (kept := folder.with_name(f"{folder.name} changed {number}")).exists():
         number += 1
-    replace(folder, kept)
-    some = ", ".join(state.changed[:3]) + (f" and {len(state.changed) - 3} more" if len(state.changed) > 3 else "")
-    return (
-        f"{folder} had been changed by hand ({some}); that version is kept as {kept.name}. "
-        "Changes last when they are made to the pictures and captions the dataset is built from.",
-    )
+    return kept
+
+
+def _clean(folder: Path) -> None:
+    """Remove what earlier builds put aside to be thrown away; what somebody still holds is left for the next time."""
+    old = re.compile(re.escape(f".{folder.name}.old-") + "[0-9a-f]{8}")
+    with contextlib.suppress(OSError):
+        for path in list(folder.parent.iterdir()):
+            if old.fullmatch(path.name):
+                with contextlib.suppress(OSError):
+                    _remove(path)
 
 
 def _remove(folder: Path) -> None:

@@ -1,6 +1,9 @@
 from __future__ import annotations
 
+import contextlib
+import dataclasses
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -9,9 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image, PngImagePlugin
 
-from orchestrator.dataset import build, collect, load
+from orchestrator.dataset import build, building, collect, load
 from orchestrator.dataset.building import group_folders
-from orchestrator.errors import DatasetError, PictureError
+from orchestrator.errors import DatasetError, PictureError, StorageError
 from orchestrator.files import sha256_file, write_json
 from orchestrator.profile.model import Group, Profile
 from orchestrator.workspace import Workspace
@@ -158,6 +161,45 @@ def test_whatever_a_person_put_into_the_dataset_is_kept(workspace: Workspace, mi
     assert (again.folder.with_name("v4 changed 1") / mine).read_bytes() == b"precious"
     (note,) = again.notes
     assert mine in note
+
+
+@pytest.mark.parametrize("trouble", [PermissionError(13, "held"), KeyboardInterrupt()])
+def test_an_old_dataset_that_cannot_be_removed_whole_leaves_the_new_one_whole(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch, trouble: BaseException
+) -> None:
+    first = build(profile(), workspace, collect(profile(), workspace))
+
+    def stops_halfway(folder: Path, *args: object, **options: object) -> None:
+        (Path(folder) / "manifest.json").unlink(missing_ok=True)
+        raise trouble
+
+    other = profile(repeats=3)
+    with monkeypatch.context() as patched:
+        patched.setattr(shutil, "rmtree", stops_halfway)
+        with contextlib.suppress(KeyboardInterrupt):
+            build(other, workspace, collect(other, workspace))
+    now = load(workspace, "v4")
+    assert now is not None and now.fingerprint != first.fingerprint
+    assert not build(other, workspace, collect(other, workspace)).built
+    assert not list(now.folder.parent.glob(".*")), "what was left is gone after the next build"
+
+
+def test_the_old_dataset_comes_back_when_the_new_one_cannot_take_its_place(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = build(profile(), workspace, collect(profile(), workspace))
+    (first.groups[0].folder / "0001.txt").write_text("mine", encoding="utf-8")
+
+    def held(source: Path, target: Path) -> None:
+        if source.name.endswith(".building"):
+            raise PermissionError(13, "held")
+        source.rename(target)
+
+    monkeypatch.setattr(building, "replace", held)
+    with pytest.raises(StorageError):
+        build(profile(), workspace, collect(profile(), workspace))
+    assert load(workspace, "v4") == dataclasses.replace(first, built=False)
+    assert [path.name for path in first.folder.parent.iterdir()] == ["v4"]
 
 
 def test_what_other_programs_leave_in_a_dataset_is_no_change(workspace: Workspace) -> None:
