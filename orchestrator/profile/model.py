@@ -6,9 +6,12 @@ them in.
 
 from __future__ import annotations
 
+import unicodedata
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from orchestrator.files import file_stem
 
 Framing = Literal["close-up", "upper body", "full body"]
 #: What a picture of an evaluation round must show; `orchestrator.evaluation` knows the tags of each.
@@ -337,11 +340,13 @@ class Profile(_Part):
 
     @model_validator(mode="after")
     def _names_agree(self) -> Profile:
-        problems = [
-            *_repeated("pictures", [s.name for s in self.pictures]),
-            *_repeated("grids", [g.name for g in self.grids]),
-        ]
-        problems += _repeated("dataset.groups", [g.name for g in self.dataset.groups])
+        problems: list[str] = []
+        for place, names in (
+            ("pictures", [s.name for s in self.pictures]),
+            ("grids", [g.name for g in self.grids]),
+            ("dataset.groups", [g.name for g in self.dataset.groups]),
+        ):
+            problems += [*_repeated(place, names), *_sharing_a_folder(place, names)]
         problems += _repeated("evaluation.rounds", [r.name for r in self.evaluation.rounds])
         earlier: set[str] = set()
         for picture_set in self.pictures:
@@ -378,3 +383,14 @@ def _repeated(place: str, names: list[str]) -> list[str]:
             twice.append(f"{place}: the name {name!r} stands twice")
         seen.add(name.casefold())
     return twice
+
+
+def _sharing_a_folder(place: str, names: list[str]) -> list[str]:
+    """Different names that come to the same folder; Windows and macOS take no notice of upper and lower case."""
+    first: dict[str, str] = {}
+    shared: list[str] = []
+    for name in names:
+        earlier = first.setdefault(unicodedata.normalize("NFC", file_stem(name)).casefold(), name)
+        if earlier.casefold() != name.casefold():
+            shared.append(f"{place}: the names {earlier!r} and {name!r} give the same folder")
+    return shared

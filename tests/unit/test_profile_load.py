@@ -83,6 +83,17 @@ def test_what_cannot_be_done_is_refused_before_the_card_is_touched(text: str, ex
     assert any(expected in problem for problem in problems(text)), problems(text)
 
 
+@pytest.mark.parametrize("other", ["a:b", "A?b", "a-B."])
+@pytest.mark.parametrize(
+    ("table", "rest"),
+    [("pictures", 'prompt="p"\ncount=1'), ("grids", 'prompt="p"'), ("dataset.groups", 'folders=["f"]')],
+)
+def test_names_that_would_share_a_folder_are_refused(table: str, rest: str, other: str) -> None:
+    text = "".join(f'[[{table}]]\nname="{name}"\n{rest}\n' for name in ("a/b", "c", other))
+    (found,) = problems(text)
+    assert f"{table}: the names 'a/b' and '{other}' give the same folder" in found
+
+
 def test_a_byte_order_mark_does_not_hide_the_first_key(ugly_path: Path) -> None:
     path = ugly_path / "lora.toml"
     path.write_bytes(b'\xef\xbb\xbf[subject]\nname = "miku"\n')
