@@ -58,9 +58,10 @@ def straighten(files: tuple[Path, ...], angle: float | None, into: Path) -> None
     Example:  orchestrator pictures straighten leaning.png --into straight
     """
     from orchestrator.cli.console import answer
-    from orchestrator.pictures.straighten import straighten_file, straighten_files
+    from orchestrator.pictures.straighten import refuse_overwriting, straighten_file, straighten_files
 
     pairs = [(file, into / f"{file.stem}.png") for file in files]
+    refuse_overwriting(pairs)
     if angle is None:
         done = straighten_files(pairs)
     else:

@@ -9,7 +9,7 @@ from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from orchestrator.errors import MissingExtra
+from orchestrator.errors import InputError, MissingExtra
 from orchestrator.files import open_picture, write_bytes
 
 if TYPE_CHECKING:
@@ -113,6 +113,35 @@ def straighten_files(
         if on_done is not None:
             on_done(one)
     return done
+
+
+def refuse_overwriting(files: Sequence[tuple[Path, Path]]) -> None:
+    """Raise one `InputError` that names every target of (source, target) that is one of the sources or is named
+    twice.
+    """
+    problems: list[str] = []
+    first: dict[str, Path] = {}
+    for source, target in files:
+        over = next((other for other, _ in files if _same_file(target, other)), None)
+        if over is not None:
+            problems.append(f"{over} would be written over.")
+        # Without regard to case, because most file systems of Windows and macOS have none.
+        earlier = first.setdefault(str(target.resolve()).casefold(), source)
+        if earlier is not source:
+            problems.append(f"{earlier} and {source} would both be written to {target}.")
+    if problems:
+        listed = "\n".join(f"  {problem}" for problem in dict.fromkeys(problems))
+        raise InputError(
+            f"Nothing was straightened, because pictures would be lost:\n{listed}",
+            fix="Name another folder with --into; straighten pictures of the same name in separate commands, each into "
+            "a folder of its own.",
+        )
+
+
+def _same_file(one: Path, other: Path) -> bool:
+    # Resolved, because `new/..` exists as soon as `new` has been made for the result.
+    one = one.resolve()
+    return one.exists() and other.exists() and one.samefile(other)
 
 
 def largest_crop(width: int, height: int, roll_deg: float, face: Box | None = None) -> Crop:

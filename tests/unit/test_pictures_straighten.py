@@ -9,7 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from orchestrator.pictures.straighten import largest_crop, straighten, straighten_file
+from orchestrator.__main__ import main
+from orchestrator.errors import InputError
+from orchestrator.pictures.straighten import largest_crop, refuse_overwriting, straighten, straighten_file
 
 angles = st.floats(-60, 60)
 sides = st.integers(64, 1200)
@@ -68,6 +70,34 @@ def test_a_leaning_bar_stands_upright_afterwards(tmp_path: Path) -> None:
     upper, lower = np.nonzero(pixels[100])[0].mean(), np.nonzero(pixels[200])[0].mean()
     assert abs(upper - lower) < 1.0
     assert source.exists()
+
+
+def test_files_named_to_be_straightened_are_never_written_over(
+    ugly_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(ugly_path)
+    for file in ("a.png", "b.jpg", "b.png", "x/1.png", "y/1.png"):
+        (ugly_path / file).parent.mkdir(exist_ok=True)
+        Image.new("RGB", (64, 64), "grey").save(ugly_path / file)
+    before = {path: path.read_bytes() for path in ugly_path.rglob("*.*")}
+    for files, into, said in [
+        (["a.png"], ".", ["a.png would be written over"]),
+        (["x/1.png", "y/1.png"], "out", [f"{Path('x/1.png')} and {Path('y/1.png')} would both be written to"]),
+        (["a.png", "b.jpg", "b.png"], ".", ["a.png would", "b.png would", "b.jpg and b.png would both"]),
+        (["b.jpg", "a.png", "b.png"], "./out/..", ["a.png would", "b.png would", "b.jpg and b.png would both"]),
+    ]:
+        assert main(["pictures", "straighten", *files, "--into", into, "--angle", "9"]) == 3
+        shown = " ".join(capsys.readouterr().err.split())
+        for sentence in said:
+            assert sentence in shown
+        assert {path: path.read_bytes() for path in ugly_path.rglob("*.*")} == before
+    assert main(["pictures", "straighten", "a.png", "b.jpg", "--into", "out", "--angle", "9"]) == 0
+    assert sorted(path.name for path in (ugly_path / "out").iterdir()) == ["a.png", "b.png"]
+
+
+def test_results_that_differ_in_case_alone_would_be_one_file_elsewhere(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="would both be written"):
+        refuse_overwriting([(tmp_path / "1/A.png", tmp_path / "o/A.png"), (tmp_path / "2/a.png", tmp_path / "o/a.png")])
 
 
 def _turned(x: float, y: float, degrees: float) -> tuple[float, float]:
