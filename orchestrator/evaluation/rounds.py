@@ -17,7 +17,7 @@ from orchestrator.grid.cells import DeployedLora, MakeRecipe
 from orchestrator.grid.prompts import baseline_prompt
 from orchestrator.profile.model import Evaluation, Round
 from orchestrator.render.recipe import LoraUse, Recipe
-from orchestrator.vision.model import Measurement
+from orchestrator.vision.model import TOO_SMALL, Measurement
 
 #: A tag must rise by at least this when the prompt asks for it, or it tells nothing about obedience.
 LEAST_RISE = 0.05
@@ -190,17 +190,27 @@ def _distance(picture: Shown, dataset: Anchors, framing: str) -> float | None:
 
 
 def _without_unrecognised(anchors: Anchors, at: Sequence[tuple[Place, Shown]]) -> Anchors:
-    """The anchors without the rounds in which most faces are too small to tell who it is."""
+    """The anchors without the rounds in which nobody can tell of most faces who it is, with the reason."""
     for name in tuple(anchors.rounds):
         faces = [
             picture.measurement
             for place, picture in at
             if place.round == name and picture.measurement is not None and picture.measurement.face is not None
         ]
-        lost = sum(face.identity is None for face in faces)
-        if lost > MOST_UNRECOGNISED * len(faces):
-            anchors = without_round(anchors, name, f"{lost} of its {len(faces)} faces are too small to be recognised")
+        lost = [face.missing for face in faces if face.identity is None]
+        if len(lost) > MOST_UNRECOGNISED * len(faces):
+            anchors = without_round(anchors, name, _why_unrecognised(lost, len(faces)))
     return anchors
+
+
+def _why_unrecognised(lost: Sequence[str], faces: int) -> str:
+    """`lost`: why each of the lost faces has no identity."""
+    small = lost.count(TOO_SMALL)
+    if small == len(lost):
+        return f"{small} of its {faces} faces are too small to be recognised"
+    why = next((reason for reason in lost if reason and reason != TOO_SMALL), "").rstrip(".")
+    besides = f", {small} more are too small" if small else ""
+    return f"{len(lost) - small} of its {faces} faces could not be compared{f' ({why})' if why else ''}{besides}"
 
 
 def _deaf_rounds(at: Sequence[tuple[Place, Shown]], rounds: Sequence[Round], known: frozenset[str]) -> dict[str, str]:

@@ -1,9 +1,9 @@
 """From observations to one number per cell, seed and metric.
 
 Missing faces are data: a picture in which nobody is to be found shows neither the person nor an upright head and
-counts 0 for both. An average over the found faces alone would favour cells that lose the difficult ones. Pictures that
-were never drawn, and pictures a judge gave no answer for, are not data: their cell has no number and is out of the
-ranking until they are there.
+counts 0 for both; one whose face is too small to be recognised shows no person. An average over the found faces alone
+would favour cells that lose the difficult ones. Pictures that were never drawn, and pictures a judge gave no answer
+for, are not data: their cell has no number and is out of the ranking until they are there.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from typing import Final, Literal
 
 from orchestrator.evaluation.observations import BASELINE, CellId, Observation
 from orchestrator.evaluation.statistics import mean
+from orchestrator.vision.model import TOO_SMALL
 
 Metric = Literal["identity", "obedience", "upright"]
 METRICS: Final[tuple[Metric, ...]] = ("identity", "obedience", "upright")
@@ -75,14 +76,18 @@ def score_observations(observations: Sequence[Observation]) -> Scores:
 
 
 def value(observation: Observation, metric: Metric) -> float | None:
-    """One picture's value, 0…1; 0 without a face where a face is needed, None where nobody measured."""
+    """One picture's value, 0…1; 0 without a face where a face is needed, None where nobody measured.
+
+    A face that was found but not compared (its embedding failed, the person's part is not installed) is no 0: nothing
+    is known of it.
+    """
     if not observation.drawn:
         return None
     raw = _raw(observation, metric)
-    if raw is None and metric != "obedience" and observation.face_found is not None:
-        # Somebody looked: there is no face, or one too small to be recognised in a round where the others can be.
-        return 0.0
-    return raw
+    if raw is not None or metric == "obedience":
+        return raw
+    too_small = metric == "identity" and observation.identity is None and observation.missing == TOO_SMALL
+    return 0.0 if observation.face_found is False or (observation.face_found and too_small) else None
 
 
 def upright(roll_deg: float) -> float:

@@ -5,6 +5,9 @@
     set        the cells that may be best with these seeds, and those within the practical tie of the leader
     tie rule   among the cells within the practical tie of the leader: the lowest weight, then the earliest epoch
 
+Obedience is compared between cells only, never with the baseline: the seeds were kept because their pictures without
+LoRA obeyed, so those are the lucky ones of their kind, and a LoRA that does nothing would seem to refuse.
+
 Nothing is drawn or measured here, only weighed.
 """
 
@@ -57,8 +60,6 @@ class CellResult:
     identity: Interval | None = None
     obedience: Interval | None = None
     upright: Interval | None = None
-    #: Obedience minus that of the same seeds without LoRA: tells "the LoRA refuses" from "the base model cannot".
-    obedience_margin: Interval | None = None
     faces: Rate | None = None
     drawn: Rate | None = None
     #: Mean and standard deviation of the roll over the faces found (their rate is `faces`), degrees.
@@ -190,7 +191,6 @@ def _measure(cell: CellId, scores: Scores, shares: Mapping[str, float], plan: Ve
         identity=_interval("identity", cell, scores, plan.confidence),
         obedience=_interval("obedience", cell, scores, plan.confidence),
         upright=_interval("upright", cell, scores, plan.confidence),
-        obedience_margin=None if cell.is_baseline else _margin(cell, scores, plan.confidence),
         faces=_rate(sum(o.face_found is True for o in looked), len(looked), plan.confidence) if looked else None,
         drawn=_rate(len(pictures), len(places), plan.confidence),
         roll_mean=mean(list(rolls.values())) if rolls else None,
@@ -198,10 +198,10 @@ def _measure(cell: CellId, scores: Scores, shares: Mapping[str, float], plan: Ve
         tilt=None if cell.is_baseline else tilt(rolls, baseline_rolls, plan.confidence),
         sharpness=mean(sharp) if sharp else None,
     )
-    return result if cell.is_baseline else replace(result, out=_gate(result, scores, plan))
+    return result if cell.is_baseline else replace(result, out=_gate(result, scores, shares, plan))
 
 
-def _gate(result: CellResult, scores: Scores, plan: VerdictPlan) -> str:
+def _gate(result: CellResult, scores: Scores, shares: Mapping[str, float], plan: VerdictPlan) -> str:
     """Why the cell is out of the ranking; empty = it is in."""
     if result.drawn is not None and result.drawn.count < result.drawn.of:
         return f"{result.drawn.of - result.drawn.count} of {result.drawn.of} pictures are not there"
@@ -209,9 +209,8 @@ def _gate(result: CellResult, scores: Scores, plan: VerdictPlan) -> str:
         return f"a face in only {result.faces.count} of {result.faces.of} pictures (wanted: {plan.min_face_rate:.0%})"
     if plan.identity > 0 and result.identity is not None and result.identity.mean < IDENTITY_FLOOR:
         return f"another face: identity {result.identity.mean:.2f}, the floor is {IDENTITY_FLOOR:.2f}"
-    incomplete = [
-        metric for metric in METRICS if metric in scores.measured and scores.complete(metric, result.cell) is None
-    ]
+    # Only what has a share in the utility is asked for.
+    incomplete = [metric for metric in METRICS if metric in shares and scores.complete(metric, result.cell) is None]
     if incomplete:
         return f"{' and '.join(incomplete)} could not be measured in some of its pictures"
     return ""
@@ -251,10 +250,10 @@ def _rank(
 def _front(ranked: Sequence[CellResult], scores: Scores) -> set[CellId]:
     if "identity" not in scores.measured or "obedience" not in scores.measured:
         return set()
-    points = [
-        (result.identity.mean, result.obedience.mean) for result in ranked if result.identity and result.obedience
-    ]
-    return {result.cell for result, on in zip(ranked, pareto_front(points), strict=True) if on}
+    rows = [(r.cell, scores.complete("identity", r.cell), scores.complete("obedience", r.cell)) for r in ranked]
+    # A metric without a share may be incomplete in a ranked cell; a mean over other seeds is not comparable.
+    points = {cell: (mean(identity), mean(obedience)) for cell, identity, obedience in rows if identity and obedience}
+    return {cell for cell, on in zip(points, pareto_front(list(points.values())), strict=True) if on}
 
 
 def _interval(metric: Metric, cell: CellId, scores: Scores, confidence: float) -> Interval | None:
@@ -262,23 +261,14 @@ def _interval(metric: Metric, cell: CellId, scores: Scores, confidence: float) -
     return t_interval(values, confidence) if values else None
 
 
-def _margin(cell: CellId, scores: Scores, confidence: float) -> Interval | None:
-    if "obedience" not in scores.measured:
-        return None
-    ours, without = (scores.values["obedience"][at] for at in (cell, BASELINE))
-    pairs = [(ours.get(seed), without.get(seed)) for seed in scores.seeds]
-    differences = [a - b for a, b in pairs if a is not None and b is not None]
-    return t_interval(differences, confidence) if differences else None
-
-
 def _rate(count: int, of: int, confidence: float) -> Rate:
     return Rate(count, of, *wilson(count, of, confidence))
 
 
 def _result_from(data: Mapping[str, Any]) -> CellResult:
-    values = dict(data)
+    values = {name: value for name, value in data.items() if name != "obedience_margin"}
     values["cell"] = CellId.from_dict(values["cell"])
-    for name in ("utility", "identity", "obedience", "upright", "obedience_margin"):
+    for name in ("utility", "identity", "obedience", "upright"):
         values[name] = Interval(**values[name]) if values[name] else None
     for name in ("faces", "drawn"):
         values[name] = Rate(**values[name]) if values[name] else None

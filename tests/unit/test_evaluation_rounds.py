@@ -95,7 +95,14 @@ def test_a_test_of_nothing_says_what_is_missing(evaluation: Evaluation, seeds: l
     assert caught.value.fix
 
 
-def measured(person: float | None, *, roll: float = 2.0, face: bool = True, looked: bool = True) -> Measurement:
+def measured(
+    person: float | None,
+    *,
+    roll: float = 2.0,
+    face: bool = True,
+    looked: bool = True,
+    missing: str = "face too small",
+) -> Measurement:
     return Measurement(
         "",
         512,
@@ -105,6 +112,7 @@ def measured(person: float | None, *, roll: float = 2.0, face: bool = True, look
         0,
         face=Face(roll, 0, 0, (0, 0, 9, 9), 0.2, 2.0, "upper body") if face else None,
         identity=None if person is None else (person, *[0.0] * 127),
+        missing="no face found" if not face else missing if person is None else "",
         embedding_name="dlib",
         backend="FaceMesh" if looked else "",
     )
@@ -160,6 +168,20 @@ def test_a_round_whose_faces_are_too_small_to_recognise_has_no_identity() -> Non
         "Identity was not measured in crossed: 12 of its 15 faces are too small to be recognised.",
     )
     assert {o.round for o in observed.observations if o.identity is not None} == {"raised"}
+
+
+def test_faces_that_were_not_compared_are_not_called_too_small() -> None:
+    places = planned()
+    pictures = [shown(p) for p in places]
+    for i, place in enumerate(places):
+        if place.round == "crossed" and not place.cell.is_baseline:
+            why = "face too small" if place.seed == 1 else "not measured: dlib failed."
+            pictures[i] = Shown("k", Path("p"), measured(None, missing=why), pictures[i].tags)
+    observed = observe(places, pictures, [RAISED, CROSSED], DATASET, KNOWN)
+    assert observed.not_measured == (
+        "Identity was not measured in crossed: 8 of its 15 faces could not be compared (not measured: dlib failed), "
+        "4 more are too small.",
+    )
 
 
 def test_a_tag_that_does_not_rise_when_asked_for_is_not_believed() -> None:

@@ -92,8 +92,7 @@ def test_among_practical_ties_the_lowest_weight_then_the_earliest_epoch_is_used(
     assert verdict.leader == CellId(60, 0.8)
     assert verdict.recommended == CellId(20, 0.6)
     assert verdict.sentences[0] == (
-        "Use epoch 20 at weight 0.6: epoch 60 at weight 0.8 leads by only 0.005, and epoch 20 at weight 0.6 asks for "
-        "less weight."
+        "Use epoch 20 at weight 0.6: epoch 60 at weight 0.8 leads by only 0.005 and needs more weight."
     )
 
 
@@ -280,14 +279,60 @@ def test_a_verdict_survives_json() -> None:
         assert Verdict.from_dict(json.loads(json.dumps(verdict.to_dict(), allow_nan=False))) == verdict
 
 
-def test_the_obedience_margin_compares_with_the_same_seeds_without_lora() -> None:
+def test_a_lora_that_does_nothing_is_not_said_to_refuse() -> None:
+    """Seeds are kept because their baseline obeyed; drawn anew, the same chance gives less. That is no fall."""
+    draw = random.Random(3)
+    candidates = observe_world(lambda c: (0.6, 0.6, 0.0, 6.0), seeds=40, cells=[BEST, CellId(10, 0.4)])
+    noisy = [replace(o, obedience=min(1.0, max(0.0, 0.6 + draw.gauss(0, 0.25)))) for o in candidates]
+    bare = {o.seed: 0.0 for o in noisy}
+    for o in noisy:
+        bare[o.seed] += (o.obedience or 0.0) if o.cell == BASELINE else 0.0
+    kept = sorted(bare, key=lambda seed: -bare[seed])[:8]
+    verdict = judge([o for o in noisy if o.seed in kept], PLAN)
+    lucky, ours = verdict.baseline, verdict.result(BEST)
+    assert lucky is not None and lucky.obedience is not None
+    assert ours is not None and ours.obedience is not None
+    assert lucky.obedience.mean > ours.obedience.mean + 0.1  # the regression to the mean that must not be told
+    assert not [name for name in verdict.to_dict()["cells"][0] if "margin" in name]
+    assert not any("refuse" in said or "without LoRA" in said for said in (*verdict.trade_offs, *verdict.sentences))
+
+
+def test_a_verdict_with_a_figure_of_before_is_still_read() -> None:
     verdict = judge(observe_world(spike), PLAN)
-    result = verdict.result(BEST)
-    assert result is not None
-    assert result.obedience_margin is not None
-    assert result.obedience_margin.mean == pytest.approx(-0.05, abs=0.03)
-    assert verdict.baseline is not None
-    assert verdict.baseline.cell == BASELINE
+    data = json.loads(json.dumps(verdict.to_dict()))
+    data["cells"][0]["obedience_margin"] = {"mean": -0.1, "low": None, "high": None, "seeds": 1}
+    assert Verdict.from_dict(data) == verdict
+
+
+def test_a_face_that_nobody_compared_is_no_stranger() -> None:
+    seen = Observation(BEST, "a", 1, roll_deg=0.0, face_found=True)
+    assert value(replace(seen, missing="not measured: dlib is not installed"), "identity") is None
+    assert value(seen, "identity") is None
+    assert value(replace(seen, missing="face too small"), "identity") == 0.0
+    assert value(replace(seen, missing="face too small"), "upright") == 1.0
+    lost = replace(seen, face_found=False, roll_deg=None, missing="no face found")
+    assert (value(lost, "identity"), value(lost, "upright")) == (0.0, 0.0)
+
+
+@pytest.mark.parametrize("shares", [{"identity": 0.5, "obedience": 0.5, "upright": 0}, {"upright": 0, "identity": 0}])
+def test_what_has_no_share_takes_no_cell_out(shares: dict[str, float]) -> None:
+    plan = VerdictPlan(**{"obedience": 1, **shares})
+    roll_unknown = changed(observe_world(spike), lambda o: o.cell == BEST and o.seed == 1001, roll_deg=math.nan)
+    verdict = judge(roll_unknown, plan)
+    assert not verdict.result(BEST).out  # type: ignore[union-attr]
+    assert verdict.recommended == BEST
+    no_identity = changed(
+        observe_world(spike), lambda o: o.cell == BEST, identity=None, missing="not measured: dlib failed"
+    )
+    judged = judge(no_identity, plan)
+    assert (judged.recommended == BEST) is (plan.identity == 0)
+
+
+def test_an_untagged_picture_takes_no_cell_out_where_obedience_has_no_share() -> None:
+    observations = changed(observe_world(spike), lambda o: o.cell == BEST and o.seed == 1001, obedience=None)
+    verdict = judge(observations, VerdictPlan(identity=1, obedience=0, upright=0))
+    assert verdict.recommended == BEST
+    assert not verdict.result(BEST).pareto  # type: ignore[union-attr]
 
 
 def test_upright_falls_evenly_to_nothing() -> None:
