@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -20,6 +21,8 @@ ENVIRONMENT = {
 }
 #: Of our own Python; kohya's venv must not see them.
 _OURS = ("PYTHONHOME", "PYTHONPATH", "VIRTUAL_ENV", "__PYVENV_LAUNCHER__", "PYTHONSTARTUP")
+#: Of A1111; a trainer has no use for them, and its crash reports go to anybody.
+_SECRET = re.compile(r"ORCHESTRATOR_\w*PASSWORD", re.IGNORECASE)
 _TOKENIZER = "clip-vit-large-patch14"
 
 
@@ -44,13 +47,14 @@ def signs(config: Path) -> tuple[str, ...]:
 def environment(
     base: Mapping[str, str] | None = None, *, tokenizers: Path | None = None, sdxl: bool = False
 ) -> dict[str, str]:
-    """The whole environment of the child: `base` (default: ours) without what belongs to our Python, plus what a run
-    needs.
+    """The whole environment of the child: `base` (default: ours) without what belongs to our Python and without
+    our passwords, plus what a run needs.
 
     HF_HUB_OFFLINE is set when the tokenizer is known to be on this machine, so that a run at night does not hang on a
     dead network.
     """
-    values = {key: value for key, value in (os.environ if base is None else base).items() if key not in _OURS}
+    given = os.environ if base is None else base
+    values = {key: value for key, value in given.items() if key not in _OURS and not _SECRET.fullmatch(key)}
     values.update(ENVIRONMENT)
     if "HF_HUB_OFFLINE" not in values and not sdxl and tokenizer_is_here(values, tokenizers):
         values["HF_HUB_OFFLINE"] = "1"

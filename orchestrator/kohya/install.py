@@ -80,7 +80,7 @@ def _script_folder(start: Path) -> Path:
     if not start.exists():
         raise KohyaNotFound(
             f"There is no folder {start}.",
-            fix="Name the folder of kohya_ss or sd-scripts (`orchestrator setup` writes it down).",
+            fix="Name the folder of kohya_ss or sd-scripts with --kohya or ORCHESTRATOR_KOHYA_FOLDER.",
         )
     if start.is_dir() and ((start / "kohya_gui.py").is_file() or (start / "sd-scripts").is_dir()):
         raise KohyaNotFound(
@@ -101,7 +101,8 @@ def _python(start: Path, root: Path, named: str | Path | None) -> Path:
         if found is None:
             raise KohyaNotFound(
                 f"There is no Python at {named}.",
-                fix="Name the python.exe (or bin/python) of the environment that runs kohya.",
+                fix="Name the python.exe (or bin/python) of the environment that runs kohya, with --kohya-python or "
+                "ORCHESTRATOR_KOHYA_PYTHON.",
             )
         return Path(os.path.abspath(found))  # noqa: PTH100 (a venv's python is a link; resolving it would leave the venv)
     folders = list(dict.fromkeys([root, start, root.parent] if root.name == "sd-scripts" else [root, start]))
@@ -113,7 +114,7 @@ def _python(start: Path, root: Path, named: str | Path | None) -> Path:
     raise KohyaNotFound(
         f"{root} has no virtual environment (looked for {', '.join(_VENV_NAMES)}).",
         cause="kohya's setup script was not run yet, or its environment lies elsewhere (conda, Docker).",
-        fix="Run kohya's setup script, or name its Python with --python or in `orchestrator setup`.",
+        fix="Run kohya's setup script, or name its Python with --kohya-python or ORCHESTRATOR_KOHYA_PYTHON.",
     )
 
 

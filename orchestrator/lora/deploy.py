@@ -88,7 +88,7 @@ def find_lora_folder(server: Server, setting: str | Path | None = None) -> Path:
         folder = Path(setting).expanduser()
         if not folder.is_dir():
             raise InputError(
-                f"There is no LoRA folder {folder}.", fix="Correct lora_folder in the settings (`orchestrator setup`)."
+                f"There is no LoRA folder {folder}.", fix="Correct --lora-folder or ORCHESTRATOR_LORA_FOLDER."
             )
         return folder
     named = _named_folders(server)
@@ -100,7 +100,8 @@ def find_lora_folder(server: Server, setting: str | Path | None = None) -> Path:
         if named
         else "A1111 does not say where it keeps its LoRA files.",
         cause="It runs on another machine or in a container." if named else "",
-        fix="Name its models/Lora folder as this machine sees it (a share, a mount): lora_folder in the settings.",
+        fix="Name its models/Lora folder as this machine sees it (a share, a mount) with --lora-folder or "
+        "ORCHESTRATOR_LORA_FOLDER.",
     )
 
 
@@ -180,7 +181,8 @@ def _wait_until_listed(placed: Sequence[Deployed], folder: Path, server: Server)
                 "",
                 f"{missing[0]} is not in its list",
                 cause=f"{folder} is probably not the folder this A1111 reads.",
-                fix="Name its models/Lora folder as lora_folder in the settings, then run the same command.",
+                fix="Name its models/Lora folder with --lora-folder or ORCHESTRATOR_LORA_FOLDER, then run the same "
+                "command.",
             )
         time.sleep(pause)
         pause = min(pause * 2, 1.0)

@@ -73,7 +73,7 @@ def test_a_folder_the_server_does_not_read_is_said(
     elsewhere.mkdir()
     with pytest.raises(ServerError, match="not in its list") as caught:
         deploy(files, elsewhere, client)
-    assert "lora_folder" in caught.value.fix
+    assert "--lora-folder" in caught.value.fix
 
 
 def test_nothing_broken_reaches_the_server(client: A1111, files: list[LoraFile], tmp_path: Path) -> None:
@@ -118,9 +118,11 @@ def test_the_lora_folder_is_found_in_every_way_a1111_tells_it(ugly_path: Path) -
     assert find_lora_folder(_Server({"data_dir": str(ugly_path)})) == folder
     assert find_lora_folder(_Server({}, (str(folder / "people" / "x.safetensors"),))) == folder
     assert find_lora_folder(_Server({"lora_dir": "/not/here"}), ugly_path) == ugly_path
-    with pytest.raises(InputError, match="no such folder on this machine"):
+    with pytest.raises(InputError, match="no such folder on this machine") as caught:
         find_lora_folder(_Server({"lora_dir": r"D:\webui\models\Lora"}))
+    assert "--lora-folder or ORCHESTRATOR_LORA_FOLDER" in caught.value.fix
     with pytest.raises(InputError, match="does not say"):
         find_lora_folder(_Server({}))
-    with pytest.raises(InputError, match="no LoRA folder"):
+    with pytest.raises(InputError, match="no LoRA folder") as caught:
         find_lora_folder(_Server({"lora_dir": str(folder)}), ugly_path / "wrong")
+    assert "--lora-folder or ORCHESTRATOR_LORA_FOLDER" in caught.value.fix

@@ -100,3 +100,32 @@ def test_the_code_hash_changes_with_the_code(tmp_path: Path) -> None:
     before = install.find(root, python=sys.executable).code_hash
     (root / "library" / "train_util.py").write_text("x = 1\n", encoding="utf-8")
     assert install.find(root, python=sys.executable).code_hash != before
+
+
+def test_every_advice_names_an_option_that_exists(tmp_path: Path) -> None:
+    from orchestrator.cli.options import kohya_options, lora_folder_option
+
+    @kohya_options
+    @lora_folder_option
+    def some(**_: object) -> None: ...
+
+    known = {name for option in some.__click_params__ for name in option.opts}  # type: ignore[attr-defined]
+    sources = [path for area in ("kohya", "lora", "training", "evaluation", "report") for path in _modules(area)]
+    for source in sources:
+        text = source.read_text(encoding="utf-8")
+        assert "orchestrator setup" not in text, source.name
+        assert "--python" not in text, source.name
+    _scripts(tmp_path / "sd-scripts")
+    for path, python, option in (
+        (tmp_path / "none", None, "--kohya or ORCHESTRATOR_KOHYA_FOLDER"),
+        (tmp_path / "sd-scripts", None, "--kohya-python or ORCHESTRATOR_KOHYA_PYTHON"),
+        (tmp_path / "sd-scripts", tmp_path / "no", "--kohya-python or ORCHESTRATOR_KOHYA_PYTHON"),
+    ):
+        with pytest.raises(KohyaNotFound) as caught:
+            install.find(path, python=python)
+        assert option in caught.value.fix
+        assert option.split()[0] in known
+
+
+def _modules(area: str) -> list[Path]:
+    return sorted((Path(install.__file__).parent.parent / area).glob("*.py"))

@@ -109,3 +109,11 @@ def test_no_secret_is_recorded() -> None:
     recorded = command.recorded_environment(values)
     assert "secret" not in str(recorded)
     assert recorded["CUDA_VISIBLE_DEVICES"] == "0"
+
+
+def test_the_trainer_is_not_told_our_passwords() -> None:
+    base = {"ORCHESTRATOR_A1111_PASSWORD": "s3cret", "ORCHESTRATOR_KOHYA_PASSWORD": "s3cret", "PASSWORD": "theirs"}
+    values = command.environment({**base, "ORCHESTRATOR_SANDBOX_STEP_SECONDS": "0.1"})
+    assert "s3cret" not in values.values()
+    assert "s3cret" not in command.recorded_environment(base).values()
+    assert (values["PASSWORD"], values["ORCHESTRATOR_SANDBOX_STEP_SECONDS"]) == ("theirs", "0.1")
