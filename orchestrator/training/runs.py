@@ -29,11 +29,13 @@ def note_asked(folder: Path) -> None:
 def current_run(workspace: Workspace, name: str) -> RunRecord:
     """The finished run of that name that was asked for last.
 
-    `v4` stands for `v4-2` and `v4-3` too, which were made with other settings. Raises `WorkspaceError` when there is
-    none.
+    `v4` stands for its later runs `v4-2` and `v4-3` too, which were made with other settings; a version that is itself
+    called `v4-2` is another one, as its LoRA files' name tells. Where no version has that name, the one run in the
+    folder of that name is meant. Raises `WorkspaceError` when there is none.
     """
     stem = workspace.run(name).name
-    runs = [record for record in list_runs(workspace) if record.name == stem or _is_later(record.name, stem)]
+    every = list_runs(workspace)
+    runs = [r for r in every if _output_name(r) == stem] or [r for r in every if r.name == stem]
     finished = [record for record in runs if record.status == "finished"]
     if not finished:
         state = f" (its last one is {runs[-1].status})" if runs else ""
@@ -45,5 +47,6 @@ def _asked_at(record: RunRecord) -> float:
     return max(record.asked_at, record.attempts[-1].started_at if record.attempts else 0.0)
 
 
-def _is_later(name: str, stem: str) -> bool:
-    return name.startswith(f"{stem}-") and name[len(stem) + 1 :].isdigit()
+def _output_name(record: RunRecord) -> str:
+    # Of all runs of a version the same; the folder's name may end in the run's number or in the version's own.
+    return str(record.values.get("output_name", record.name))
