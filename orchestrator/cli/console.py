@@ -4,16 +4,27 @@ from __future__ import annotations
 
 import contextlib
 import sys
+import textwrap
 import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    SpinnerColumn,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+)
 from rich.table import Table
 
 #: Seconds between two plain lines of one stage where no bar can be drawn (a log file, a pipe).
 _PLAIN_EVERY_S = 20.0
+#: Columns of a table that is redirected.
+_WIDE = 500
 
 OnProgress = Callable[[str, int, int], None]
 
@@ -25,23 +36,38 @@ def _console(stream: Any) -> Console:
 
 def answer(text: str = "") -> None:
     """A line of the answer."""
+    _rest()
     _console(sys.stdout).print(text)
 
 
 def note(text: str = "") -> None:
     """A line about what is going on."""
+    _rest()
     _console(sys.stderr).print(text)
+
+
+def paragraph(label: str, text: str) -> None:
+    """`label` and `text` as an answer; on a terminal the text is wrapped beside its label, elsewhere it is one line."""
+    if not sys.stdout.isatty():
+        answer(label + text)
+        return
+    width = max(Console(file=sys.stdout).width, len(label) + 30)
+    for line in textwrap.wrap(text, width, initial_indent=label, subsequent_indent=" " * len(label)) or [label]:
+        answer(line)
 
 
 def table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
     """A table of the answer; numbers to the right, no frame, so that it can be pasted anywhere."""
+    _rest()
     shown = Table(box=None, pad_edge=False, header_style="bold")
     for index, column in enumerate(columns):
         is_number = all(isinstance(row[index], int | float) for row in rows) and rows
         shown.add_column(column, justify="right" if is_number else "left")
     for row in rows:
         shown.add_row(*("-" if value is None or value == "" else str(value) for value in row))
-    Console(file=sys.stdout, markup=False, highlight=False, emoji=False).print(shown)
+    # Redirected, a long path must not be broken at column 80.
+    width = None if sys.stdout.isatty() else _WIDE
+    Console(file=sys.stdout, markup=False, highlight=False, emoji=False, width=width).print(shown)
 
 
 def answer_json(value: object) -> None:
@@ -56,29 +82,49 @@ def progress() -> Iterator[OnProgress]:
     """A function `(what, done, total)` that shows how far each stage is: bars on a terminal, now and then a line
     elsewhere.
     """
-    if sys.stderr.isatty():
-        yield from _bars()
-    else:
+    if not sys.stderr.isatty():
         yield _plain_lines()
+        return
+    try:
+        yield _bars.show
+    finally:
+        _rest()
 
 
-def _bars() -> Iterator[OnProgress]:
-    columns = (
-        SpinnerColumn("line"),
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-    )
-    with Progress(*columns, console=_console(sys.stderr), transient=False) as bars:
-        tasks: dict[str, Any] = {}
+class _Bars:
+    """The bars at the bottom of the terminal. They rest while something else is printed, and stay where they were."""
 
-        def show(what: str, done: int, total: int) -> None:
-            if what not in tasks:
-                tasks[what] = bars.add_task(what, total=total)
-            bars.update(tasks[what], completed=done, total=total)
+    def __init__(self) -> None:
+        self._progress: Progress | None = None
+        self._tasks: dict[str, TaskID] = {}
 
-        yield show
+    def show(self, what: str, done: int, total: int) -> None:
+        if self._progress is None:
+            columns = (
+                SpinnerColumn("line", finished_text="-"),
+                TextColumn("{task.description}"),
+                BarColumn(),
+                MofNCompleteColumn(),
+                TimeElapsedColumn(),
+            )
+            self._progress = Progress(*columns, console=_console(sys.stderr), redirect_stdout=False)
+            self._progress.start()
+        if what not in self._tasks:
+            self._tasks[what] = self._progress.add_task(what, total=total)
+        self._progress.update(self._tasks[what], completed=done, total=total)
+
+    def rest(self) -> None:
+        progress, self._progress, self._tasks = self._progress, None, {}
+        if progress is not None:
+            progress.stop()
+
+
+_bars = _Bars()
+
+
+def _rest() -> None:
+    # rich would write an answer into the middle of its bars: the two go to different streams of one terminal.
+    _bars.rest()
 
 
 def _plain_lines() -> OnProgress:
@@ -86,7 +132,8 @@ def _plain_lines() -> OnProgress:
 
     def show(what: str, done: int, total: int) -> None:
         now = time.monotonic()
-        if done >= total or now - said.get(what, 0.0) >= _PLAIN_EVERY_S:
+        # The first of a stage is said at once: a log that stays silent for minutes looks like a hung program.
+        if done >= total or now - said.get(what, float("-inf")) >= _PLAIN_EVERY_S:
             said[what] = now
             note(f"{what}: {done} of {total}")
 

@@ -43,7 +43,7 @@ def check(folder: Path, as_json: bool) -> None:
 
 def show_check(result: CheckResult) -> None:
     """The table of the groups and the findings below it."""
-    from orchestrator.cli.console import answer, table
+    from orchestrator.cli.console import answer, paragraph, table
 
     rows = [
         (
@@ -61,11 +61,12 @@ def show_check(result: CheckResult) -> None:
     marks = {"locked in": "[x]", "warning": "[!]", "note": "[-]"}
     for finding in result.findings:
         answer()
-        answer(f"{marks[finding.level]} {finding.level}: {finding.what}")
+        where = f", {finding.group}" if finding.group else ""
+        paragraph(f"{marks[finding.level]} {finding.level}{where}: ", finding.what)
         if finding.means:
-            answer(f"    Means:  {finding.means}")
+            paragraph("    Means:  ", finding.means)
         if finding.fix:
-            answer(f"    Fix:    {finding.fix}")
+            paragraph("    Fix:    ", finding.fix)
     if result.clean:
         answer()
         answer("[ok] Nothing will be locked in.")
