@@ -7,17 +7,14 @@ too.
 
 from __future__ import annotations
 
-import contextlib
-import json
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
 
 from orchestrator import processes
 from orchestrator.errors import OrchestratorError, StorageError, TrainingFailed
-from orchestrator.files import read_json, sha256_file, storage_error
+from orchestrator.files import sha256_file
 from orchestrator.kohya import command, config_file, failure, toml_file
 from orchestrator.processes import Child, ProcessId
 from orchestrator.training import inputs, outcome
@@ -26,9 +23,7 @@ from orchestrator.training.follow import Watch, follow
 from orchestrator.training.outcome import Outcome
 from orchestrator.training.plan import TrainingPlanned
 from orchestrator.training.record import Attempt, RunRecord, begin, now, read_record, write_record
-
-#: How long another command may take between looking for a running trainer and having written down its own.
-_START_WAIT_S = 30.0
+from orchestrator.training.start_mark import starting
 
 
 @dataclass(frozen=True)
@@ -59,7 +54,7 @@ def train(
     """
     tell = on_event or (lambda _: None)
     child: Child | None = None
-    with _starting(planned.folder):
+    with starting(planned.folder):
         record = read_record(planned.folder) or begin(planned)
         if record.status == "finished" and _intact(planned, record):
             return _result(planned, record, outcome.lora_files(planned)[0], reused=True)
@@ -81,7 +76,7 @@ def train(
             except KeyboardInterrupt:
                 _interrupted(planned, record, None if child is None else child.identity, None)
             identity = child.identity
-        elif identity.pid != record.attempts[-1].pid:
+        elif identity != _recorded(record):
             record = record.with_last_attempt(pid=identity.pid, created=identity.created)
             write_record(planned.folder, record)
     return _supervise(planned, record, identity, child, tell, poll_s)
@@ -100,8 +95,8 @@ def stop(folder: Path) -> bool:
     record = read_record(folder)
     if record is None or not record.attempts:
         return True
-    identity = _recorded(record) or processes.find(*command.signs(folder.absolute() / "config.toml"))
-    if identity is None or not processes.is_running(identity):
+    identity = _present(_recorded(record), folder.absolute() / "config.toml")
+    if identity is None:
         return True
     gone = processes.stop_tree(identity)
     if gone:
@@ -151,13 +146,13 @@ def _supervise(
     watch = Watch(planned.name, planned.epochs, planned.save_every, attempt.resumed_from, tell)
 
     def running() -> bool:
-        return processes.is_running(identity) if child is None else child.exit_code is None
+        return _present(identity, planned.config) is not None if child is None else child.exit_code is None
 
     try:
         tell(Started(planned.name, planned.epochs, attempt.resumed_from, child is None, identity.pid))
         follow(planned.folder / attempt.log, watch, running, poll_s=poll_s)
         if watch.went_nan:
-            processes.stop_tree(identity)
+            processes.stop_tree(_present(identity, planned.config) or identity)
             _fail_nan(planned, record, watch)
         exit_code = None if child is None else child.exit_code
         found = outcome.judge(planned)
@@ -222,7 +217,7 @@ def _fail_nan(planned: TrainingPlanned, record: RunRecord, watch: Watch) -> NoRe
 def _interrupted(
     planned: TrainingPlanned, record: RunRecord, identity: ProcessId | None, watch: Watch | None
 ) -> NoReturn:
-    gone = identity is None or processes.stop_tree(identity)
+    gone = identity is None or processes.stop_tree(_present(identity, planned.config) or identity)
     if watch is not None:
         record = _merge(record, watch)
     _write_end(planned, record, "stopped", "stopped by Ctrl-C", None)
@@ -287,11 +282,19 @@ def _intact(planned: TrainingPlanned, record: RunRecord) -> bool:
 def _running(planned: TrainingPlanned, record: RunRecord) -> ProcessId | None:
     if not record.attempts or record.attempts[-1].ended_at is not None:
         return None
-    identity = _recorded(record)
-    if identity is not None:
-        return identity if processes.is_running(identity) else None
-    # We were killed between the start and the note of it: the configuration's path on the command line tells.
-    return processes.find(*command.signs(planned.config))
+    return _present(_recorded(record), planned.config)
+
+
+def _present(identity: ProcessId | None, config: Path) -> ProcessId | None:
+    """The living trainer of that configuration; None = there is none.
+
+    A start time is the clock's word: where the clock is set (Linux, WSL2 after sleep) a living process seems to have
+    started at another time. And we may have been killed between a start and the note of it. The configuration's path on
+    the command line tells in both cases.
+    """
+    if identity is not None and processes.is_running(identity):
+        return identity
+    return processes.find(*command.signs(config))
 
 
 def _recorded(record: RunRecord) -> ProcessId | None:
@@ -303,32 +306,3 @@ def _environment(planned: TrainingPlanned) -> dict[str, str]:
     tokenizers = planned.values.get("tokenizer_cache_dir")
     folder = Path(tokenizers) if isinstance(tokenizers, str) else None
     return command.environment(tokenizers=folder, sdxl=planned.base.family == "sdxl")
-
-
-@contextlib.contextmanager
-def _starting(folder: Path) -> Iterator[None]:
-    """Only one command at a time looks for a running trainer and starts one. A mark left by a dead command does not
-    count.
-    """
-    mark = folder / ".starting"
-    me = processes.own_identity()
-    deadline = time.monotonic() + _START_WAIT_S
-    while True:
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            with mark.open("x", encoding="utf-8") as stream:
-                json.dump([me.pid, me.created], stream)
-            break
-        except FileExistsError:
-            holder = read_json(mark)
-            dead = isinstance(holder, list) and not processes.is_running(ProcessId(*holder))
-            if dead or time.monotonic() > deadline:
-                mark.unlink(missing_ok=True)
-            else:
-                time.sleep(0.1)
-        except OSError as error:
-            raise storage_error(error, mark) from error
-    try:
-        yield
-    finally:
-        mark.unlink(missing_ok=True)

@@ -27,7 +27,7 @@ from orchestrator.profile.model import Profile
 from orchestrator.training import outcome
 from orchestrator.training.events import Progress, Saved, Started, TrainingEvent
 from orchestrator.training.plan import TrainingPlanned, plan
-from orchestrator.training.record import read_record
+from orchestrator.training.record import read_record, write_record
 from orchestrator.training.run import stop, train
 from orchestrator.workspace import Workspace
 
@@ -250,12 +250,49 @@ def test_a_start_we_did_not_live_to_note_is_found_by_its_command_line(
     ours.wait()
     record = read_record(plan_.folder)
     assert record is not None
-    from orchestrator.training.record import write_record
-
     write_record(plan_.folder, record.with_last_attempt(pid=None, created=None))
     events: list[TrainingEvent] = []
     train(plan_, events.append, poll_s=0.02)
     assert isinstance(events[0], Started) and events[0].adopted and events[0].pid == pid
+
+
+def test_a_trainer_is_found_again_after_the_clock_was_set(
+    planned: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Linux and WSL2 count start times from the boot, so a step of the clock moves them all."""
+    _slow(monkeypatch, 0.1)
+    plan_ = planned()
+    ours = _alone(plan_, tmp_path)
+    pid = _wait_for(lambda: (record := read_record(plan_.folder)) and record.attempts and record.attempts[-1].pid)
+    ours.kill()
+    ours.wait()
+    record = read_record(plan_.folder)
+    assert record is not None
+    created = record.attempts[-1].created
+    assert created is not None
+    write_record(plan_.folder, record.with_last_attempt(created=created - 40))
+    events: list[TrainingEvent] = []
+    train(plan_, events.append, poll_s=0.02)
+    assert isinstance(events[0], Started) and events[0].adopted and events[0].pid == pid
+    record = read_record(plan_.folder)
+    assert record is not None and len(record.attempts) == 1
+    assert record.attempts[-1].created == pytest.approx(created, abs=1)
+
+
+def test_a_trainer_is_stopped_after_the_clock_was_set(
+    planned: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _slow(monkeypatch, 0.1)
+    plan_ = planned()
+    ours = _alone(plan_, tmp_path)
+    pid = _wait_for(lambda: (record := read_record(plan_.folder)) and record.attempts and record.attempts[-1].pid)
+    ours.kill()
+    ours.wait()
+    record = read_record(plan_.folder)
+    assert record is not None
+    write_record(plan_.folder, record.with_last_attempt(created=1.0))
+    assert stop(plan_.folder)
+    assert not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
 
 
 def test_what_ended_while_nobody_watched_is_finished(

@@ -1,0 +1,78 @@
+"""The mark that lets only one command at a time start a training in a folder."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import time
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+from orchestrator import processes
+from orchestrator.errors import WorkspaceError
+from orchestrator.files import read_json, storage_error
+from orchestrator.processes import ProcessId
+
+MARK_NAME = ".starting"
+#: How long we wait for another command that looks for a running trainer or starts one; hashing files takes its time.
+_START_WAIT_S = 120.0
+#: A mark is empty for the moment between its creation and its first byte; empty for longer, its writer died there.
+_EMPTY_MARK_S = 5.0
+
+
+@contextlib.contextmanager
+def starting(folder: Path) -> Iterator[None]:
+    """Only one command at a time looks for a running trainer and starts one.
+
+    A mark left by a dead command does not count. Raises `WorkspaceError` when a living one keeps its mark for longer
+    than `_START_WAIT_S`.
+    """
+    mark = folder / MARK_NAME
+    me = processes.own_identity()
+    ours = [me.pid, me.created, uuid.uuid4().hex]
+    began = time.monotonic()
+    while True:
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            with mark.open("x", encoding="utf-8") as stream:
+                json.dump(ours, stream)
+            break
+        except FileExistsError:
+            _wait_for_mark(mark, time.monotonic() - began)
+        except OSError as error:
+            raise storage_error(error, mark) from error
+    try:
+        yield
+    finally:
+        if read_json(mark) == ours:
+            mark.unlink(missing_ok=True)
+
+
+def _wait_for_mark(mark: Path, waited: float) -> None:
+    """Somebody's mark is there: remove it when its holder is gone, else wait a moment."""
+    holder = read_json(mark)
+    if isinstance(holder, list) and len(holder) >= 2:
+        if not processes.is_running(ProcessId(holder[0], holder[1])):
+            _break_mark(mark, holder)
+            return
+        if waited > _START_WAIT_S:
+            raise WorkspaceError(
+                f"Another command (process {holder[0]}) has been starting this training for {waited:.0f} s.",
+                fix=f"Wait until it is done, or end process {holder[0]}; then run the same command again.",
+            )
+    elif waited > _EMPTY_MARK_S and mark.exists():
+        _break_mark(mark, holder)
+        return
+    time.sleep(0.1)
+
+
+def _break_mark(mark: Path, holder: object) -> None:
+    # Renamed first: of two commands that wait for the same dead one, the slower must not remove the quicker one's mark.
+    aside = mark.with_name(f"{MARK_NAME}-{uuid.uuid4().hex[:8]}")
+    with contextlib.suppress(FileNotFoundError, FileExistsError, PermissionError):
+        mark.rename(aside)
+        if read_json(aside) != holder and not mark.exists():
+            aside.rename(mark)
+        else:
+            aside.unlink()
