@@ -62,7 +62,7 @@ def _picture(profile: Profile, group: Group, path: Path, source: str, made: dict
     beside = caption_beside(path)
     caption, problem, note = (group.caption, "", "") if beside is None else beside
     origin = made.get(path.name)
-    if origin is not None and origin.get("sha256") != digest:
+    if origin is not None and (origin.get("sha256") != digest or origin.get("retouched")):
         # Retouched by hand: still from there, but its recipe alone does not make it again.
         origin = origin | {"changed_by_hand": True}
     return DatasetPicture(path, group.name, profile.fill(caption), source, digest, origin or {}, problem, note)

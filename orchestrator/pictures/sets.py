@@ -1,7 +1,8 @@
 """Making one picture set and its manifest.
 
 A set is a folder `pictures/<name>/` with 0001.png … and manifest.json, which says where each picture came from. A
-complete set whose plan has not changed is left alone, so that pictures a person has deleted from it stay deleted.
+complete set whose plan has not changed is left alone; of any other, only what is missing or asked for differently is
+made, and what a person deleted or retouched stays so (see `keeping`).
 """
 
 from __future__ import annotations
@@ -14,14 +15,14 @@ from pathlib import Path
 from typing import Any
 
 from orchestrator.errors import MissingExtra, WorkspaceError
-from orchestrator.files import picture_files, read_json, sha256_file, write_bytes, write_json
+from orchestrator.files import picture_files, sha256_file
+from orchestrator.pictures import keeping
 from orchestrator.pictures.recipes import find_loras, make_recipe
 from orchestrator.profile.model import PictureSet, Profile
 from orchestrator.render.engine import Picture, Renderer
 from orchestrator.render.recipe import Recipe
 from orchestrator.workspace import Workspace
 
-MANIFEST = "manifest.json"
 OnDone = Callable[[int, int], None]
 
 
@@ -41,10 +42,13 @@ class MadeSet:
 
 @dataclass(frozen=True)
 class _Source:
-    """A picture to start from, and how it was turned upright."""
+    """A picture to start from, and how it was turned upright. `sha256` is of `path`, `original_sha256` of the source
+    set's own file.
+    """
 
     path: Path
     sha256: str
+    original_sha256: str
     origin: str
     straightened_deg: float | None
 
@@ -64,29 +68,43 @@ def make_set(
     folder = workspace.picture_set(picture_set.name)
     sources = _sources(picture_set, workspace)
     plan = _fingerprint(profile, picture_set, sources)
-    manifest = read_json(folder / MANIFEST)
-    if isinstance(manifest, dict) and manifest.get("plan") == plan and manifest.get("complete"):
-        return MadeSet(
-            picture_set.name, folder, tuple(picture_files(folder)), drawn=0, notes=tuple(manifest.get("notes", ()))
-        )
+    before = keeping.read_before(folder)
+    same_plan = before.plan == plan
+    if same_plan and before.complete:
+        return MadeSet(picture_set.name, folder, tuple(picture_files(folder)), drawn=0, notes=before.notes)
     notes: list[str] = []
     if picture_set.straighten:
         sources = _straightened(sources, workspace.cache, notes)
+    made: list[tuple[keeping.Entry | None, Path | None]]
+    failed: tuple[str, ...] = ()
+    drawn = 0
     if picture_set.prompt:
         if renderer is None:
             raise WorkspaceError(
                 f"The picture set {picture_set.name!r} must be drawn, and there is no server to draw it."
             )
         recipes, origins = _recipes(profile, picture_set, renderer, sources)
-        drawn = _draw(renderer, recipes, on_done)
-        entries = [_entry(picture, origin) for picture, origin in zip(drawn, origins, strict=True) if not picture.error]
-        failed = tuple(f"seed {picture.recipe.seed}: {picture.error}" for picture in drawn if picture.error)
-        made = sum(not picture.cached and not picture.error for picture in drawn)
+        planned = [_entry(recipe, origin) for recipe, origin in zip(recipes, origins, strict=True)]
+        stands = keeping.standing(folder, before, planned, same_plan=same_plan)
+        wanted = [recipe for recipe, entry in zip(recipes, stands, strict=True) if entry is None]
+        pictures = _draw(renderer, wanted, on_done)
+        failed = tuple(f"seed {picture.recipe.seed}: {picture.error}" for picture in pictures if picture.error)
+        drawn = sum(not picture.cached and not picture.error for picture in pictures)
+        by_seed = {picture.recipe.seed: picture.path for picture in pictures if not picture.error}
+        made = [
+            (stays, None) if stays else (entry, path) if (path := by_seed.get(entry["seed"])) else (None, None)
+            for stays, entry in zip(stands, planned, strict=True)
+        ]
     else:
-        entries = [_straight_entry(source) for source in sources]
-        failed, made = (), 0
-    paths = _write(folder, picture_set.name, plan, entries, notes, complete=not failed)
-    return MadeSet(picture_set.name, folder, paths, made, failed, tuple(notes))
+        planned = [_entry(None, source) for source in sources]
+        stands = keeping.standing(folder, before, planned, same_plan=same_plan)
+        made = [
+            (stays, None) if stays else (entry, source.path)
+            for stays, entry, source in zip(stands, planned, sources, strict=True)
+        ]
+    head = {"set": picture_set.name, "plan": plan, "complete": not failed, "notes": notes}
+    notes += keeping.write_set(folder, before, made, head)
+    return MadeSet(picture_set.name, folder, tuple(picture_files(folder)), drawn, failed, tuple(notes))
 
 
 def _sources(picture_set: PictureSet, workspace: Workspace) -> list[_Source]:
@@ -94,7 +112,8 @@ def _sources(picture_set: PictureSet, workspace: Workspace) -> list[_Source]:
         return []
     folder = workspace.picture_set(picture_set.source)
     found = [
-        _Source(path, sha256_file(path), f"{picture_set.source}/{path.name}", None) for path in picture_files(folder)
+        _Source(path, digest, digest, f"{picture_set.source}/{path.name}", None)
+        for path, digest in ((path, sha256_file(path)) for path in picture_files(folder))
     ]
     if not found:
         raise WorkspaceError(
@@ -129,7 +148,7 @@ def _straightened(sources: Sequence[_Source], cache: Path, notes: list[str]) -> 
     if unknown:
         notes.append(f"{unknown} of {len(done)} not straightened: no face was found in them")
     return [
-        _Source(one.path, sha256_file(one.path), source.origin, one.angle) if one.angle else source
+        _Source(one.path, sha256_file(one.path), source.sha256, source.origin, one.angle) if one.angle else source
         for source, one in zip(sources, done, strict=True)
     ]
 
@@ -167,54 +186,13 @@ def _draw(renderer: Renderer, recipes: Sequence[Recipe], on_done: OnDone | None)
     return renderer.render(recipes, count)
 
 
-def _entry(picture: Picture, origin: _Source | None) -> tuple[bytes, dict[str, Any]]:
-    data = picture.path.read_bytes()
-    return data, {
-        "sha256": hashlib.sha256(data).hexdigest(),
-        "recipe_key": picture.key,
-        "recipe": picture.recipe.to_dict(),
-        "seed": picture.recipe.seed,
+def _entry(recipe: Recipe | None, origin: _Source | None) -> dict[str, Any]:
+    """What the manifest says of a picture of the plan, but for its file."""
+    return {
+        "recipe_key": recipe.key if recipe else None,
+        "recipe": recipe.to_dict() if recipe else None,
+        "seed": recipe.seed if recipe else None,
         "source": origin.origin if origin else None,
+        "source_sha256": origin.original_sha256 if origin else None,
         "straightened_deg": origin.straightened_deg if origin else None,
     }
-
-
-def _straight_entry(source: _Source) -> tuple[bytes, dict[str, Any]]:
-    return source.path.read_bytes(), {
-        "sha256": source.sha256,
-        "recipe_key": None,
-        "recipe": None,
-        "seed": None,
-        "source": source.origin,
-        "straightened_deg": source.straightened_deg,
-    }
-
-
-def _write(
-    folder: Path,
-    name: str,
-    plan: str,
-    entries: Sequence[tuple[bytes, dict[str, Any]]],
-    notes: Sequence[str],
-    *,
-    complete: bool,
-) -> tuple[Path, ...]:
-    before = read_json(folder / MANIFEST)
-    ours = {entry["file"]: entry["sha256"] for entry in before["pictures"]} if isinstance(before, dict) else {}
-    paths: list[Path] = []
-    listed: list[dict[str, Any]] = []
-    for number, (data, entry) in enumerate(entries, start=1):
-        path = folder / f"{number:04d}.png"
-        # Its bytes lie in the cache as well.
-        write_bytes(path, data, durable=False)
-        paths.append(path)
-        listed.append({"file": path.name, **entry})
-    write_json(
-        folder / MANIFEST, {"set": name, "plan": plan, "complete": complete, "notes": list(notes), "pictures": listed}
-    )
-    # What an earlier plan made and this one does not would silently get into the dataset. A person's own files stay.
-    for file, sha256 in ours.items():
-        path = folder / file
-        if path not in paths and path.is_file() and sha256_file(path) == sha256:
-            path.unlink()
-    return tuple(paths)

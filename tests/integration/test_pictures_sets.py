@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from orchestrator import pipeline
 from orchestrator.a1111.client import A1111
-from orchestrator.errors import InputError, WorkspaceError
+from orchestrator.a1111.models import Generated
+from orchestrator.errors import InputError, ServerError, WorkspaceError
 from orchestrator.files import read_json
 from orchestrator.profile.load import parse_profile
 from orchestrator.profile.model import Profile
@@ -80,6 +83,89 @@ def test_a_changed_plan_takes_its_old_pictures_away_and_leaves_other_files(clien
     fewer = parse_profile(PROFILE.replace("count = 3", "count = 2"), "lora.toml")
     make(fewer, workspace, client, "close-up")
     assert sorted(path.name for path in folder.glob("*.png")) == ["0001.png", "0002.png", "mine.png"]
+
+
+class FailsOnce(A1111):
+    """Answers 500 for one seed."""
+
+    failing = 2
+
+    def txt2img(self, payload: dict[str, Any]) -> Generated:
+        if payload["seed"] == self.failing:
+            raise ServerError("/sdapi/v1/txt2img", 500, "OutOfMemoryError", "full")
+        return super().txt2img(payload)
+
+
+def make_incomplete(profile: Profile, workspace: Workspace, client: A1111) -> Path:
+    """The set close-up without its second picture."""
+    with FailsOnce(client.url) as failing:
+        assert make(profile, workspace, failing, "close-up") == {"close-up": 2}
+    return workspace.picture_set("close-up")
+
+
+def by_file(folder: Path) -> dict[str, dict[str, Any]]:
+    return {entry["file"]: entry for entry in read_json(folder / "manifest.json")["pictures"]}
+
+
+def test_a_picture_that_failed_leaves_a_gap_and_comes_later(client: A1111, workspace: Workspace) -> None:
+    profile = parse_profile(PROFILE, "lora.toml")
+    folder = make_incomplete(profile, workspace, client)
+    assert {file: entry["seed"] for file, entry in by_file(folder).items()} == {"0001.png": 1, "0003.png": 3}
+    third = (folder / "0003.png").read_bytes()
+    assert make(profile, workspace, client, "close-up") == {"close-up": 1}
+    assert [entry["seed"] for entry in by_file(folder).values()] == [1, 2, 3]
+    assert (folder / "0003.png").read_bytes() == third
+    assert read_json(folder / "manifest.json")["complete"]
+
+
+def test_what_a_person_did_to_an_incomplete_set_lasts(client: A1111, workspace: Workspace) -> None:
+    profile = parse_profile(PROFILE, "lora.toml")
+    folder = make_incomplete(profile, workspace, client)
+    (folder / "0001.png").unlink()
+    (folder / "0003.png").write_bytes(b"mine")
+    for _ in range(2):
+        make(profile, workspace, client, "close-up")
+        assert sorted(path.name for path in folder.glob("*.png")) == ["0002.png", "0003.png"]
+        assert (folder / "0003.png").read_bytes() == b"mine"
+    entry = by_file(folder)["0003.png"]
+    assert entry["retouched"] is True
+    assert entry["sha256"] == hashlib.sha256(b"mine").hexdigest()
+
+
+def test_a_retouched_picture_lasts_while_the_plan_asks_for_the_same_there(client: A1111, workspace: Workspace) -> None:
+    make(parse_profile(PROFILE, "lora.toml"), workspace, client, "close-up")
+    folder = workspace.picture_set("close-up")
+    (folder / "0001.png").write_bytes(b"mine")
+    (folder / "0002.png").unlink()
+    (folder / "0003.png").write_bytes(b"")
+    for count, there in ((4, ["0001.png", "0003.png", "0004.png"]), (3, ["0001.png", "0003.png"])):
+        other = parse_profile(PROFILE.replace("count = 3", f"count = {count}"), "lora.toml")
+        make(other, workspace, client, "close-up")
+        assert sorted(path.name for path in folder.glob("*.png")) == there
+        assert (folder / "0001.png").read_bytes() == b"mine"
+        assert (folder / "0003.png").stat().st_size > 0, "an empty file is nobody's work"
+        assert by_file(folder)["0001.png"]["retouched"] is True
+
+
+@pytest.mark.parametrize(
+    "change", [('prompt = "ai_model_v2, close-up"', 'prompt = "smile"'), ("count = 3", "count = 1\nfirst_seed = 3")]
+)
+def test_a_retouched_picture_is_kept_aside_when_the_plan_moves_on(
+    client: A1111, workspace: Workspace, change: tuple[str, str]
+) -> None:
+    make(parse_profile(PROFILE, "lora.toml"), workspace, client, "close-up")
+    folder = workspace.picture_set("close-up")
+    retouched = ("0001.png", "0002.png")
+    for file in retouched:
+        (folder / file).write_bytes(b"mine " + file.encode())
+    other = parse_profile(PROFILE.replace(*change, 1), "lora.toml")
+    renderer = pipeline.open_renderer(other, workspace, client)
+    (made,) = pipeline.make_pictures(other, workspace, renderer, only=["close-up"])
+    assert b"mine" not in b"".join(path.read_bytes()[:4] for path in folder.glob("*.png"))
+    for file in retouched:
+        assert (folder / "retouched" / file).read_bytes() == b"mine " + file.encode()
+        assert any(f"retouched/{file}" in note for note in made.notes)
+    assert made.pictures == tuple(sorted(folder.glob("*.png")))
 
 
 def test_the_order_of_sets_is_asked_for(client: A1111, workspace: Workspace) -> None:

@@ -119,6 +119,17 @@ def test_an_unchanged_dataset_is_left_alone(workspace: Workspace) -> None:
     assert load(workspace, "v4") == again
 
 
+def test_pictures_retouched_by_hand_are_told_from_made_ones_and_old_ones_are_not_taken(workspace: Workspace) -> None:
+    faces = workspace.picture_set("faces")
+    entry = {"file": "0001.png", "sha256": sha256_file(faces / "0001.png"), "retouched": True}
+    write_json(faces / "manifest.json", {"set": "faces", "pictures": [entry]})
+    (faces / "retouched").mkdir()
+    Image.new("RGB", (64, 64), "green").save(faces / "retouched" / "0001.png")
+    pictures = collect(profile(), workspace)
+    assert len(pictures) == 5
+    assert pictures[0].origin["changed_by_hand"] is True
+
+
 @pytest.mark.parametrize("change", [{"repeats": 3}, {"caption": "{trigger}, face"}, {"count": 2}])
 def test_what_the_trainer_would_learn_otherwise_changes_the_fingerprint(
     workspace: Workspace, change: dict[str, object]
