@@ -8,5 +8,5 @@
     statistics   intervals over seeds, the cells that may be best, seeds needed
     verdict      gates, one declared utility, two sentences; trade_offs beside them
 
-`records` keeps what the stages find in the workspace.
+`records` keeps what the stages find in the workspace, `inputs` names what they found it for.
 """

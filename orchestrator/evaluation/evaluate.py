@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from orchestrator.evaluation.identity import Anchors, find_centres
+from orchestrator.evaluation.inputs import fingerprint, lora_files
 from orchestrator.evaluation.judge import Tagged, TagServer, score, tag_pictures
 from orchestrator.evaluation.meanwhile import measured_meanwhile
-from orchestrator.evaluation.records import write_observations, write_scout, write_verdict
+from orchestrator.evaluation.records import check_scouted_for, write_observations, write_scout, write_verdict
 from orchestrator.evaluation.rounds import Observed, Place, Shown, observe, plan_rounds
 from orchestrator.evaluation.scout import Draws, Look, ScoutResult, scout
 from orchestrator.evaluation.tags import FRAMINGS
@@ -95,7 +96,7 @@ def scout_seeds(
         fill=profile.fill,
         on_picture=on_picture,
     )
-    write_scout(workspace, profile.subject.version, result)
+    write_scout(workspace, profile.subject.version, result, fingerprint(profile, make_recipe))
     return result
 
 
@@ -116,8 +117,11 @@ def evaluate(
     """Draw the rounds on `seeds`, observe, judge, and keep observations and verdict in the workspace.
 
     `references`: the dataset's pictures, whose faces are the identity wanted. Raises `InputError` when there is
-    nothing to test, and whatever the renderer and the server raise; pictures and measurements got until then are kept.
+    nothing to test, `WorkspaceError` when the version's seeds were scouted for other rounds, and whatever the renderer
+    and the server raise; pictures and measurements got until then are kept.
     """
+    made_from = fingerprint(profile, make_recipe)
+    check_scouted_for(workspace, profile.subject.version, made_from)
     places = plan_rounds(profile.evaluation, seeds, loras, make_recipe, trigger=profile.trigger, fill=profile.fill)
     with measured_meanwhile(lambda paths: eyes.measure(paths, None)) as measure_soon:
 
@@ -132,7 +136,9 @@ def evaluate(
         tagged = eyes.tags(drawn, on_tagged)
     observed = look(places, pictures, profile.evaluation.rounds, references, eyes, tagged, on_measured=on_measured)
     verdict = judge(observed.observations, profile.verdict, not_measured=observed.not_measured)
-    write_observations(workspace, profile.subject.version, observed.observations, observed.anchors)
+    files = lora_files(places)
+    verdict = replace(verdict, fingerprint=made_from, lora_files=files)
+    write_observations(workspace, profile.subject.version, observed.observations, observed.anchors, made_from, files)
     write_verdict(workspace, profile.subject.version, verdict)
     return verdict
 

@@ -18,16 +18,37 @@ OBSERVATIONS = "observations.json"
 VERDICT = "verdict.json"
 
 
-def write_scout(workspace: Workspace, version: str, result: ScoutResult) -> Path:
-    """Keep the scouted seeds."""
-    return write_json(workspace.evaluation(version) / SCOUT, result.to_dict())
+def write_scout(workspace: Workspace, version: str, result: ScoutResult, fingerprint: str) -> Path:
+    """Keep the scouted seeds. `fingerprint`: what they were scouted for."""
+    return write_json(workspace.evaluation(version) / SCOUT, {**result.to_dict(), "fingerprint": fingerprint})
+
+
+def check_scouted_for(workspace: Workspace, version: str, fingerprint: str) -> None:
+    """Raises `WorkspaceError` when the version's seeds were scouted for something else. Never scouted is no error."""
+    kept = read_json(workspace.evaluation(version) / SCOUT)
+    if isinstance(kept, dict) and kept.get("fingerprint") != fingerprint:
+        raise WorkspaceError(
+            "The seeds were scouted for other rounds.",
+            cause="Since then the rounds' prompts, the scouting or generation settings, or the checkpoint changed.",
+            fix="Run `orchestrator scout` again; pictures that are still right are not drawn again.",
+        )
 
 
 def write_observations(
-    workspace: Workspace, version: str, observations: Sequence[Observation], anchors: Anchors
+    workspace: Workspace,
+    version: str,
+    observations: Sequence[Observation],
+    anchors: Anchors,
+    fingerprint: str = "",
+    lora_files: Sequence[str] = (),
 ) -> Path:
-    """Keep every observation, with the anchors its identity was scaled by."""
-    value = {"anchors": anchors.to_dict(), "observations": [observation.to_dict() for observation in observations]}
+    """Keep every observation, with the anchors its identity was scaled by and what was drawn."""
+    value = {
+        "fingerprint": fingerprint,
+        "lora_files": list(lora_files),
+        "anchors": anchors.to_dict(),
+        "observations": [observation.to_dict() for observation in observations],
+    }
     return write_json(workspace.evaluation(version) / OBSERVATIONS, value)
 
 

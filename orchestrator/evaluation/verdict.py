@@ -102,6 +102,9 @@ class Verdict:
     sentences: tuple[str, ...] = ()
     trade_offs: tuple[str, ...] = ()
     not_measured: tuple[str, ...] = ()
+    #: What was drawn: `orchestrator.evaluation.inputs.fingerprint`, and the sha256 of every LoRA file.
+    fingerprint: str = ""
+    lora_files: tuple[str, ...] = ()
 
     @property
     def text(self) -> str:
@@ -125,8 +128,8 @@ class Verdict:
         values["may_be_best"] = tuple(CellId.from_dict(cell) for cell in values["may_be_best"])
         values["cells"] = tuple(_result_from(cell) for cell in values["cells"])
         values["baseline"] = _result_from(values["baseline"]) if values["baseline"] else None
-        for name in ("seeds", "rounds", "sentences", "trade_offs", "not_measured"):
-            values[name] = tuple(values[name])
+        for name in ("seeds", "rounds", "sentences", "trade_offs", "not_measured", "lora_files"):
+            values[name] = tuple(values.get(name, ()))
         return cls(**values)
 
 

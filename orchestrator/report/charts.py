@@ -22,8 +22,7 @@ def utility(verdict: VerdictSection) -> Markup:
         svg.Dot(
             cell.name,
             u.mean,
-            u.low,
-            u.high,
+            _ends(u),
             cell.may_be_best,
             "recommended" if cell.leader else "",
         )
@@ -92,5 +91,5 @@ def by_cell(observations: Sequence[Observed]) -> list[tuple[str, list[Observed]]
     return list(found.items())
 
 
-def _ends(interval: Interval) -> tuple[float, float]:
-    return interval.low, interval.high
+def _ends(interval: Interval) -> tuple[float, float] | None:
+    return None if interval.low is None or interval.high is None else (interval.low, interval.high)

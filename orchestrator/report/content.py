@@ -40,11 +40,11 @@ class DecidingPicture:
 
 @dataclass(frozen=True)
 class Interval:
-    """A mean with the ends of its confidence interval."""
+    """A mean with the ends of its confidence interval; both None with one seed: chance is then unknown."""
 
     mean: float
-    low: float
-    high: float
+    low: float | None
+    high: float | None
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from orchestrator import __version__
-from orchestrator.errors import WorkspaceError
+from orchestrator.errors import InputError, ProfileError, StorageError, WorkspaceError
 from orchestrator.evaluation.records import read_observations, read_scout, read_verdict
 from orchestrator.files import picture_files, read_json
 from orchestrator.grid import manifest as manifests
@@ -36,16 +36,23 @@ _SETTINGS = (
 def gather(profile: Profile, workspace: Workspace) -> content.ReportContent:
     """The report of the profile's version, with the versions before it that the workspace still has.
 
-    What was not made or not measured is left out or said to be so. Raises `WorkspaceError` when there is nothing to
-    report.
+    What was not made, not measured or cannot be read is left out or said to be so. Raises `WorkspaceError` when there
+    is nothing to report.
     """
-    profiles = [*_earlier(profile, workspace), profile]
+    earlier, left_out = _earlier(profile, workspace)
+    profiles = [*earlier, profile]
     versions = [_version(each, workspace) for each in profiles]
     if not any(v.dataset or v.training or v.grids for v in versions):
         raise WorkspaceError("There is nothing to report yet.", fix="Run `orchestrator run` first.")
     version = profile.subject.version
     observations = read_observations(workspace, version)
     verdict = read_verdict(workspace, version)
+    run = _run(profile, workspace)
+    if verdict and run and not set(verdict.lora_files) <= {file.sha256 for file in run.files}:
+        left_out.append(
+            f"The LoRA files of the current training run {run.name}: the verdict, its figures and the pictures of the "
+            "rounds belong to other LoRA files. Run `orchestrator evaluate` again."
+        )
     cache = PictureCache(workspace.cache)
     found = [gather_verdict.observed(observation, cache) for observation in observations]
     training_picture = next(iter(_dataset_pictures(workspace, version)), None)
@@ -60,20 +67,38 @@ def gather(profile: Profile, workspace: Workspace) -> content.ReportContent:
         tilt=tuple(row for each in profiles for row in _tilt(each, workspace)),
         scout=gather_verdict.scouting(read_scout(workspace, version), [r.name for r in profile.evaluation.rounds]),
         versions=tuple(versions),
-        not_measured=_not_measured(verdict.not_measured if verdict else ()),
+        not_measured=_not_measured((*(verdict.not_measured if verdict else ()), *left_out)),
         software=_software(found),
     )
 
 
-def _earlier(profile: Profile, workspace: Workspace) -> list[Profile]:
-    """The profiles of earlier versions: `lora.v3.toml` beside lora.toml."""
-    found: list[tuple[int, Profile]] = []
-    for path in workspace.root.glob("lora.v*.toml"):
-        number = re.fullmatch(r"lora\.v(\d+).*\.toml", path.name)
-        earlier = load_profile(path)
-        if number and earlier.subject.version != profile.subject.version:
-            found.append((int(number[1]), earlier))
-    return [earlier for _, earlier in sorted(found, key=lambda each: each[0])]
+def _earlier(profile: Profile, workspace: Workspace) -> tuple[list[Profile], list[str]]:
+    """The profiles of earlier versions, `lora.v3.toml` beside lora.toml, and a sentence for each that cannot be read.
+
+    A profile that was kept when work went back to an earlier version is none of its past.
+    """
+    ours = _number(profile.subject.version)
+    found: dict[str, Profile] = {}
+    left_out: list[str] = []
+    for path in sorted(workspace.root.glob("lora.v*.toml")):
+        if _number(path.name.removeprefix("lora.").removesuffix(".toml")) >= ours:
+            continue
+        try:
+            earlier = load_profile(path)
+        except (InputError, StorageError) as error:
+            # Without the file's place: a report is sent away.
+            why = "; ".join(error.problems) if isinstance(error, ProfileError) else "it cannot be opened"
+            left_out.append(f"The version in {path.name} is left out: {why}.")
+            continue
+        if _number(earlier.subject.version) < ours:
+            found[earlier.subject.version] = earlier
+    return sorted(found.values(), key=lambda each: _number(each.subject.version)), left_out
+
+
+def _number(version: str) -> tuple[int, str]:
+    """`v4` < `v4b` < `v10`."""
+    match = re.match(r"v(\d+)(.*)", version)
+    return (int(match[1]), match[2]) if match else (0, version)
 
 
 def _version(profile: Profile, workspace: Workspace) -> content.VersionSection:

@@ -76,10 +76,10 @@ def _score(result: CellResult, verdict: Verdict) -> content.CellScore:
 def _interval(interval: Interval | None) -> content.Interval | None:
     if interval is None:
         return None
-    low = interval.mean if interval.low is None else interval.low
-    high = interval.mean if interval.high is None else interval.high
+    if interval.low is None or interval.high is None:
+        return content.Interval(interval.mean, None, None)
     # A t interval knows nothing of the scale's ends; beyond them no value exists.
-    return content.Interval(interval.mean, max(low, 0.0), min(high, 1.0))
+    return content.Interval(interval.mean, max(interval.low, 0.0), min(interval.high, 1.0))
 
 
 def deciding(

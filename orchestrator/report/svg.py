@@ -14,8 +14,8 @@ class Dot:
 
     label: str
     value: float
-    low: float
-    high: float
+    #: The interval's ends; None = unknown, and none is drawn.
+    ends: tuple[float, float] | None
     mark: bool = False
     #: Behind the numbers, at the right edge.
     note: str = ""
@@ -88,22 +88,26 @@ def dots(
     """A dot with its interval for every row, top to bottom in the order given. Numbers are printed too."""
     label, right, step, top = 174, 216, 24, 8
     height = top + step * len(rows) + 44
-    low, high = span([value for row in rows for value in (row.value, row.low, row.high)], within=within)
+    low, high = span([value for row in rows for value in (row.value, *(row.ends or ()))], within=within)
     scale = _Scale(low, high, label, width - right)
     parts = [_axis_x(scale, ticks(low, high), top, top + step * len(rows), axis)]
     for index, row in enumerate(rows):
         y = top + step * index + step / 2
         css = "may" if row.mark else "rest"
-        tip = f"{row.label}: {number(row.value, 3)} ({number(row.low, 3)} to {number(row.high, 3)})"
+        tip = f"{row.label}: {number(row.value, 3)} ({_between(row.ends, 3)})"
         parts += [
             f'<g class="{css}"><title>{escape(tip)}</title>',
             f'<text class="label" x="{label - 10}" y="{_n(y + 4)}" text-anchor="end">{escape(row.label)}</text>',
-            _line("interval", scale(row.low), y, scale(row.high), y),
+            _line("interval", scale(row.ends[0]), y, scale(row.ends[1]), y) if row.ends else "",
             _mark(scale(row.value), y, row.mark),
             f'<text class="value" x="{width - right + 12}" y="{_n(y + 4)}">{number(row.value)}'
-            f' <tspan class="soft">({number(row.low)} to {number(row.high)}) {escape(row.note)}</tspan></text></g>',
+            f' <tspan class="soft">({_between(row.ends)}) {escape(row.note)}</tspan></text></g>',
         ]
     return _svg(width, height, title, parts)
+
+
+def _between(ends: tuple[float, float] | None, digits: int = 2) -> str:
+    return "chance unknown" if ends is None else f"{number(ends[0], digits)} to {number(ends[1], digits)}"
 
 
 def scatter(

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from orchestrator.a1111.client import A1111
+from orchestrator.errors import WorkspaceError
 from orchestrator.evaluation.evaluate import Eyes, evaluate, scout_seeds, workspace_eyes
 from orchestrator.evaluation.judge import DEEPDANBOORU
 from orchestrator.evaluation.observations import BASELINE, CellId
@@ -144,9 +145,13 @@ def test_deepdanbooru_judges_where_there_is_no_tagger_and_the_options_come_back(
         scouted = scout_seeds(profile, workspace, maker(profile, renderer), renderer, eyes)
         assert scouted.measured
         assert 0 < len(scouted.seeds) <= 2
+        longer = profile.model_copy(update={"generation": profile.generation.model_copy(update={"steps": 5})})
+        with pytest.raises(WorkspaceError, match="scouted for other rounds"):
+            evaluate(longer, workspace, scouted.seeds, [starter(client)], [], maker(longer, renderer), renderer, eyes)
         verdict = evaluate(
             profile, workspace, scouted.seeds, [starter(client)], [], maker(profile, renderer), renderer, eyes
         )
+        starter_file = starter(client).lora.sha256
         assert client.options() == before
         config = json.loads((server.home / "config.json").read_text(encoding="utf-8"))
         assert not config.get("interrogate_return_ranks", False)
@@ -154,5 +159,8 @@ def test_deepdanbooru_judges_where_there_is_no_tagger_and_the_options_come_back(
     assert tagged.tagger is not None
     assert tagged.tagger.model == DEEPDANBOORU
     assert verdict.shares == {"obedience": 1.0}
+    assert verdict.lora_files == (starter_file,)
+    kept = json.loads((workspace.evaluation("v2") / "observations.json").read_text(encoding="utf-8"))
+    assert (kept["fingerprint"], kept["lora_files"]) == (verdict.fingerprint, [starter_file])
     assert "Faces not measured: pip install 'orchestrator[vision]'." in verdict.not_measured
     assert any(result.obedience is not None for result in verdict.cells)

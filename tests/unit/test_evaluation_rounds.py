@@ -14,6 +14,7 @@ from orchestrator.errors import InputError, WorkspaceError
 from orchestrator.evaluation.identity import find_centres
 from orchestrator.evaluation.observations import BASELINE, CellId, Observation
 from orchestrator.evaluation.records import (
+    check_scouted_for,
     read_observations,
     read_scout,
     read_verdict,
@@ -220,7 +221,11 @@ def test_an_evaluation_is_found_again(ugly_path: Path) -> None:
     observations = observe_world(story)
     verdict = judge(observations, VerdictPlan())
     scouted = choose([1, 2], ["raised"], {("raised", 1): Look(True, 0.9), ("raised", 2): Look(False, 0.1)}, 2)
-    write_scout(workspace, "v4", scouted)
+    write_scout(workspace, "v4", scouted, "made for these")
+    check_scouted_for(workspace, "v4", "made for these")
+    with pytest.raises(WorkspaceError, match="scouted for other rounds") as caught:
+        check_scouted_for(workspace, "v4", "made for those")
+    assert "`orchestrator scout`" in caught.value.fix
     write_observations(workspace, "v4", observations, DATASET)
     path = write_verdict(workspace, "v4", verdict)
     assert path == ugly_path / "evaluations" / "v4" / "verdict.json"

@@ -26,14 +26,19 @@ def drawn(root: ElementTree.Element, css: str) -> list[ElementTree.Element]:
     return [element for element in root.iter() if element.get("class") == css]
 
 
-@given(st.lists(st.builds(svg.Dot, names, numbers, numbers, numbers, st.booleans(), names), max_size=8))
+@given(
+    st.lists(
+        st.builds(svg.Dot, names, numbers, st.none() | st.tuples(numbers, numbers), st.booleans(), names), max_size=8
+    )
+)
 def test_dots_are_well_formed_and_inside_the_picture(rows: list[svg.Dot]) -> None:
     root = parsed(svg.dots(rows, title="<&>", axis='"', within=None))
     width = float(root.get("viewBox", "").split()[2])
     for element in root.iter():
         for name in ("x", "x1", "x2", "cx"):
             assert -1 <= float(element.get(name, 0)) <= width + 1
-    assert len(drawn(root, "interval")) == len(rows)
+    assert len(drawn(root, "interval")) == sum(row.ends is not None for row in rows)
+    assert len(drawn(root, "dot")) == len(rows)
 
 
 @given(st.lists(st.builds(svg.Point, names, numbers, numbers, mark=st.booleans(), name=names), max_size=8))
@@ -56,7 +61,7 @@ def test_a_larger_value_stands_further_right_and_higher() -> None:
 
 
 def test_cells_that_may_be_best_have_another_shape() -> None:
-    root = parsed(svg.dots([svg.Dot("a", 0.5, 0.4, 0.6, True), svg.Dot("b", 0.4, 0.3, 0.5)], title="t", axis=""))
+    root = parsed(svg.dots([svg.Dot("a", 0.5, (0.4, 0.6), True), svg.Dot("b", 0.4, (0.3, 0.5))], title="t", axis=""))
     assert [element.tag.rpartition("}")[2] for element in drawn(root, "dot")] == ["path", "circle"]
 
 
