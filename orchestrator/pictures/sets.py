@@ -73,8 +73,10 @@ def make_set(
     if same_plan and before.complete:
         return MadeSet(picture_set.name, folder, tuple(picture_files(folder)), drawn=0, notes=before.notes)
     notes: list[str] = []
+    # Without the extra the set is made all the same, and tried again each time until it can be straightened.
+    could_straighten = True
     if picture_set.straighten:
-        sources = _straightened(sources, workspace.cache, notes)
+        sources, could_straighten = _straightened(sources, workspace.cache, notes)
     made: list[tuple[keeping.Entry | None, Path | None]]
     failed: tuple[str, ...] = ()
     drawn = 0
@@ -102,7 +104,7 @@ def make_set(
             (stays, None) if stays else (entry, source.path)
             for stays, entry, source in zip(stands, planned, sources, strict=True)
         ]
-    head = {"set": picture_set.name, "plan": plan, "complete": not failed, "notes": notes}
+    head = {"set": picture_set.name, "plan": plan, "complete": could_straighten and not failed, "notes": notes}
     notes += keeping.write_set(folder, before, made, head)
     return MadeSet(picture_set.name, folder, tuple(picture_files(folder)), drawn, failed, tuple(notes))
 
@@ -135,7 +137,8 @@ def _fingerprint(profile: Profile, picture_set: PictureSet, sources: Sequence[_S
     return hashlib.sha256(json.dumps(decides, sort_keys=True).encode("utf-8")).hexdigest()
 
 
-def _straightened(sources: Sequence[_Source], cache: Path, notes: list[str]) -> list[_Source]:
+def _straightened(sources: Sequence[_Source], cache: Path, notes: list[str]) -> tuple[list[_Source], bool]:
+    """The sources turned upright, and whether that can be done here; when not, as they are."""
     from orchestrator.pictures.straighten import straighten_files
 
     targets = [cache / "straightened" / f"{source.sha256}.png" for source in sources]
@@ -143,14 +146,15 @@ def _straightened(sources: Sequence[_Source], cache: Path, notes: list[str]) -> 
         done = straighten_files([(s.path, t) for s, t in zip(sources, targets, strict=True)], cache)
     except MissingExtra as error:
         notes.append(f"not straightened: {error.fix}")
-        return list(sources)
+        return list(sources), False
     unknown = sum(one.angle is None for one in done)
     if unknown:
         notes.append(f"{unknown} of {len(done)} not straightened: no face was found in them")
-    return [
+    upright = [
         _Source(one.path, sha256_file(one.path), source.sha256, source.origin, one.angle) if one.angle else source
         for source, one in zip(sources, done, strict=True)
     ]
+    return upright, True
 
 
 def _recipes(

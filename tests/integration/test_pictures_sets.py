@@ -15,6 +15,7 @@ from orchestrator.errors import InputError, ServerError, WorkspaceError
 from orchestrator.files import read_json
 from orchestrator.profile.load import parse_profile
 from orchestrator.profile.model import Profile
+from orchestrator.vision import backend
 from orchestrator.workspace import Workspace
 from tests.integration.faces import require_faces
 
@@ -166,6 +167,42 @@ def test_a_retouched_picture_is_kept_aside_when_the_plan_moves_on(
         assert (folder / "retouched" / file).read_bytes() == b"mine " + file.encode()
         assert any(f"retouched/{file}" in note for note in made.notes)
     assert made.pictures == tuple(sorted(folder.glob("*.png")))
+
+
+def test_what_cannot_be_straightened_yet_is_tried_again(
+    client: A1111, workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    profile = parse_profile(PROFILE, "lora.toml")
+    with monkeypatch.context() as nothing_installed:
+        nothing_installed.setattr(backend, "_package_folder", lambda name: None)
+        assert make(profile, workspace, client) == {"close-up": 3, "straight": 0, "varied": 6}
+        folder = workspace.picture_set("straight")
+        assert not read_json(folder / "manifest.json")["complete"]
+        (folder / "0002.png").unlink()
+        make(profile, workspace, client)
+        stamps = {path: path.stat().st_mtime_ns for path in (workspace.root / "pictures").rglob("*.*")}
+        assert make(profile, workspace, client) == {"close-up": 0, "straight": 0, "varied": 0}
+        assert {path: path.stat().st_mtime_ns for path in (workspace.root / "pictures").rglob("*.*")} == stamps
+    require_faces()
+    make(profile, workspace, client, "straight")
+    entries = by_file(folder)
+    assert read_json(folder / "manifest.json")["complete"]
+    assert all(entries[file]["straightened_deg"] > 5 for file in ("0001.png", "0003.png"))
+    assert sorted(path.name for path in folder.glob("*.png")) == ["0001.png", "0003.png"]
+
+
+def test_a_set_varied_from_leaning_pictures_is_drawn_anew_once_they_can_be_straightened(
+    client: A1111, workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    profile = parse_profile(PROFILE.replace('source = "straight"', 'source = "close-up"\nstraighten = true'), "x")
+    sets = ("close-up", "varied")
+    with monkeypatch.context() as nothing_installed:
+        nothing_installed.setattr(backend, "_package_folder", lambda name: None)
+        assert make(profile, workspace, client, *sets)["varied"] == 6
+        assert make(profile, workspace, client, *sets)["varied"] == 0
+    require_faces()
+    assert make(profile, workspace, client, *sets)["varied"] == 6
+    assert make(profile, workspace, client, *sets)["varied"] == 0
 
 
 def test_the_order_of_sets_is_asked_for(client: A1111, workspace: Workspace) -> None:
