@@ -28,6 +28,7 @@ class Before:
     """What the last manifest of a set says; everything empty when there is none."""
 
     plan: str = ""
+    drawn_with: Mapping[str, Any] = field(default_factory=dict)
     complete: bool = False
     notes: tuple[str, ...] = ()
     pictures: Mapping[str, Entry] = field(default_factory=dict)
@@ -41,6 +42,7 @@ def read_before(folder: Path) -> Before:
     entries = [entry for entry in manifest.get("pictures", ()) if isinstance(entry, dict)]
     return Before(
         plan=str(manifest.get("plan", "")),
+        drawn_with=manifest.get("drawn_with") or {},
         complete=bool(manifest.get("complete")),
         notes=tuple(manifest.get("notes", ())),
         pictures={entry["file"]: entry for entry in entries if "file" in entry and "sha256" in entry},

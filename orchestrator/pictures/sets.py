@@ -7,14 +7,15 @@ made, and what a person deleted or retouched stays so (see `keeping`).
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from orchestrator.errors import MissingExtra, WorkspaceError
+from orchestrator.errors import InputError, MissingExtra, WorkspaceError
 from orchestrator.files import picture_files, sha256_file
 from orchestrator.pictures import keeping
 from orchestrator.pictures.recipes import find_loras, make_recipe
@@ -67,9 +68,10 @@ def make_set(
     """
     folder = workspace.picture_set(picture_set.name)
     sources = _sources(picture_set, workspace)
-    plan = _fingerprint(profile, picture_set, sources)
     before = keeping.read_before(folder)
-    same_plan = before.plan == plan
+    drawn_with = _drawn_with(picture_set, renderer, before)
+    plan = _fingerprint(profile, picture_set, sources)
+    same_plan = before.plan == plan and before.drawn_with == drawn_with
     if same_plan and before.complete:
         return MadeSet(picture_set.name, folder, tuple(picture_files(folder)), drawn=0, notes=before.notes)
     notes: list[str] = []
@@ -104,7 +106,13 @@ def make_set(
             (stays, None) if stays else (entry, source.path)
             for stays, entry, source in zip(stands, planned, sources, strict=True)
         ]
-    head = {"set": picture_set.name, "plan": plan, "complete": could_straighten and not failed, "notes": notes}
+    head = {
+        "set": picture_set.name,
+        "plan": plan,
+        "drawn_with": drawn_with,
+        "complete": could_straighten and not failed,
+        "notes": notes,
+    }
     notes += keeping.write_set(folder, before, made, head)
     return MadeSet(picture_set.name, folder, tuple(picture_files(folder)), drawn, failed, tuple(notes))
 
@@ -125,8 +133,29 @@ def _sources(picture_set: PictureSet, workspace: Workspace) -> list[_Source]:
     return found
 
 
+def _drawn_with(picture_set: PictureSet, renderer: Renderer | None, before: keeping.Before) -> Mapping[str, Any]:
+    """What else decides the pictures of a set that is drawn: checkpoint, VAE and LoRA files, by their content.
+
+    What cannot be known now (no server; a LoRA that A1111 no longer has) is taken to be as it was. If the set then
+    turns out to need drawing, that is when it is refused.
+    """
+    if not picture_set.prompt:
+        return {}
+    if renderer is None:
+        return before.drawn_with
+    server = renderer.server
+    loras: list[str] | None = before.drawn_with.get("loras")
+    with contextlib.suppress(InputError):
+        found = find_loras(picture_set.loras, server.client.loras() if picture_set.loras else [])
+        loras = [use.sha256 for use in found]
+    return {"checkpoint_hash": server.checkpoint_hash, "vae": server.vae, "loras": loras}
+
+
 def _fingerprint(profile: Profile, picture_set: PictureSet, sources: Sequence[_Source]) -> str:
-    """Everything that decides the set, as one hash. The trigger counts only as far as it stands in the prompt."""
+    """Everything in the profile and the sources that decides the set, as one hash.
+
+    The trigger counts only as far as it stands in the prompt.
+    """
     decides = [
         picture_set.model_dump(mode="json"),
         profile.fill(picture_set.prompt),

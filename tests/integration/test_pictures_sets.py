@@ -15,8 +15,12 @@ from orchestrator.errors import InputError, ServerError, WorkspaceError
 from orchestrator.files import read_json
 from orchestrator.profile.load import parse_profile
 from orchestrator.profile.model import Profile
+from orchestrator.render.cache import PictureCache
+from orchestrator.render.engine import Renderer
+from orchestrator.render.server import connect
 from orchestrator.vision import backend
 from orchestrator.workspace import Workspace
+from tests.integration.conftest import StartServer
 from tests.integration.faces import require_faces
 
 PROFILE = """
@@ -203,6 +207,34 @@ def test_a_set_varied_from_leaning_pictures_is_drawn_anew_once_they_can_be_strai
     require_faces()
     assert make(profile, workspace, client, *sets)["varied"] == 6
     assert make(profile, workspace, client, *sets)["varied"] == 0
+
+
+def test_another_checkpoint_draws_a_complete_set_anew(client: A1111, workspace: Workspace) -> None:
+    profile = parse_profile(PROFILE, "lora.toml")
+    drawn = []
+    for checkpoint in ("sandbox-v1-5", "sandbox-other", "sandbox-other"):
+        renderer = Renderer(connect(client, checkpoint), PictureCache(workspace.cache))
+        (made,) = pipeline.make_pictures(profile, workspace, renderer, only=["close-up"])
+        drawn.append(made.drawn)
+    assert drawn == [3, 3, 0]
+    hashes = {entry["recipe"]["checkpoint_hash"] for entry in by_file(workspace.picture_set("close-up")).values()}
+    assert hashes == {renderer.server.checkpoint_hash}
+
+
+def test_another_lora_under_the_same_name_draws_a_complete_set_anew(
+    start_server: StartServer, workspace: Workspace
+) -> None:
+    profile = parse_profile(PROFILE, "lora.toml")
+    with A1111(start_server().url) as client:
+        assert make(profile, workspace, client, "close-up") == {"close-up": 3}
+        assert make(profile, workspace, client, "close-up") == {"close-up": 0}
+        lora = Path(client.loras()[0].path)
+        content = lora.read_bytes()
+        lora.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+        assert make(profile, workspace, client, "close-up") == {"close-up": 3}
+        lora.unlink()
+        client.refresh_loras()
+        assert make(profile, workspace, client, "close-up") == {"close-up": 0}, "a file no longer needed may go"
 
 
 def test_the_order_of_sets_is_asked_for(client: A1111, workspace: Workspace) -> None:
