@@ -95,13 +95,14 @@ def dots(
         y = top + step * index + step / 2
         css = "may" if row.mark else "rest"
         tip = f"{row.label}: {number(row.value, 3)} ({_between(row.ends, 3)})"
+        beside = f"({_between(row.ends)}) {row.note}" if row.ends else row.note
         parts += [
             f'<g class="{css}"><title>{escape(tip)}</title>',
             f'<text class="label" x="{label - 10}" y="{_n(y + 4)}" text-anchor="end">{escape(row.label)}</text>',
             _line("interval", scale(row.ends[0]), y, scale(row.ends[1]), y) if row.ends else "",
             _mark(scale(row.value), y, row.mark),
             f'<text class="value" x="{width - right + 12}" y="{_n(y + 4)}">{number(row.value)}'
-            f' <tspan class="soft">({_between(row.ends)}) {escape(row.note)}</tspan></text></g>',
+            f' <tspan class="soft">{escape(beside)}</tspan></text></g>',
         ]
     return _svg(width, height, title, parts)
 
