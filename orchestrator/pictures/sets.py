@@ -148,7 +148,12 @@ def _drawn_with(picture_set: PictureSet, renderer: Renderer | None, before: keep
     with contextlib.suppress(InputError):
         found = find_loras(picture_set.loras, server.client.loras() if picture_set.loras else [])
         loras = [use.sha256 for use in found]
-    return {"checkpoint_hash": server.checkpoint_hash, "vae": server.vae, "loras": loras}
+    return {
+        "checkpoint_hash": server.checkpoint_hash,
+        "vae": server.vae,
+        "vae_hash": server.vae_hash,
+        "loras": loras,
+    }
 
 
 def _fingerprint(profile: Profile, picture_set: PictureSet, sources: Sequence[_Source]) -> str:
