@@ -21,7 +21,9 @@ def commands() -> str:
     """Every command's help page."""
     parts = ["# Commands", "Written by `docs/generate.py` from the commands themselves."]
     for path, command in _commands(cli, ()):
-        context = click.Context(command, info_name=" ".join(("orchestrator", *path)), max_content_width=100)
+        context = click.Context(
+            command, info_name=" ".join(("orchestrator", *path)), help_option_names=["-h", "--help"]
+        )
         context.terminal_width = 100
         parts += [
             f"{'#' * (2 + max(len(path) - 1, 0))} {context.info_name}",

@@ -68,7 +68,7 @@ def play(profile: Profile, workspace: Workspace, stage: Stage) -> Played:
     deployed = pipeline.deploy_run(workspace, earlier.run_name, stage.client, stage.lora_folder)
     pipeline.draw_grids(earlier, workspace, renderer, deployed, on_progress=stage.on_progress)
 
-    stage.say(f"{profile.subject.version}: straightened, varied, balanced")
+    stage.say(f"{profile.subject.version}: the same pictures straightened, varied and balanced")
     for made in pipeline.make_pictures(profile, workspace, renderer, on_progress=stage.on_progress):
         for sentence in (*made.notes, *made.failed):
             stage.say(f"  {made.name}: {sentence}")

@@ -113,7 +113,7 @@ class MissingExtra(InstallError):
         super().__init__(
             f"{what_for}: not measured.",
             cause=cause,
-            fix=f"python3 -m pip install 'orchestrator[{extra}]' adds what is missing.",
+            fix=f"python3 -m pip install -e '.[{extra}]' adds what is missing.",
         )
 
 

@@ -18,6 +18,7 @@ from rich.progress import (
     TaskID,
     TextColumn,
     TimeElapsedColumn,
+    TimeRemainingColumn,
 )
 from rich.table import Table
 
@@ -106,8 +107,13 @@ class _Bars:
                 BarColumn(),
                 MofNCompleteColumn(),
                 TimeElapsedColumn(),
+                TextColumn("left"),
+                TimeRemainingColumn(),
             )
-            self._progress = Progress(*columns, console=_console(sys.stderr), redirect_stdout=False)
+            # A picture may take longer than rich's usual 30 s of memory; speed is judged over ten minutes.
+            self._progress = Progress(
+                *columns, console=_console(sys.stderr), redirect_stdout=False, speed_estimate_period=600
+            )
             self._progress.start()
         if what not in self._tasks:
             self._tasks[what] = self._progress.add_task(what, total=total)
@@ -129,12 +135,15 @@ def _rest() -> None:
 
 def _plain_lines() -> OnProgress:
     said: dict[str, float] = {}
+    began: dict[str, tuple[float, int]] = {}
 
     def show(what: str, done: int, total: int) -> None:
         now = time.monotonic()
+        since, first = began.setdefault(what, (now, done))
         # The first of a stage is said at once: a log that stays silent for minutes looks like a hung program.
         if done >= total or now - said.get(what, float("-inf")) >= _PLAIN_EVERY_S:
             said[what] = now
-            note(f"{what}: {done} of {total}")
+            left = (now - since) / (done - first) * (total - done) if done > first else 0.0
+            note(f"{what}: {done} of {total}" + (f", about {max(left / 60, 1):.0f} min left" if left > 30 else ""))
 
     return show

@@ -69,7 +69,12 @@ def show_check(result: CheckResult) -> None:
             paragraph("    Fix:    ", finding.fix)
     if result.clean:
         answer()
-        answer("[ok] Nothing will be locked in.")
+        looked = all(group.looked == group.count for group in result.groups)
+        answer(
+            "[ok] Nothing will be locked in."
+            if looked
+            else "[?] Nothing was found, but not every picture was measured: what it will lock in is not known."
+        )
 
 
 def _angle(value: float | None) -> str:

@@ -46,24 +46,25 @@ def command(folder: Path, url: str | None, lora_folder: str | None, as_json: boo
 
 def show_verdict(verdict: Verdict) -> None:
     """The verdict in words, the cells that may be best, and what was not measured."""
-    from orchestrator.cli.console import answer, table
+    from orchestrator.cli.console import answer, paragraph, table
 
-    answer(verdict.text)
-    rows = []
-    for result in verdict.cells:
-        if result.may_be_best:
-            rows.append(
-                (
-                    result.cell.epoch,
-                    result.cell.weight,
-                    *(_shown(i) for i in (result.utility, result.identity, result.obedience)),
-                )
-            )
-    if rows:
+    paragraph("", verdict.text)
+    best = sorted((r for r in verdict.cells if r.may_be_best), key=lambda r: -(r.utility.mean if r.utility else 0.0))
+    if best:
         answer()
-        table(("epoch", "weight", "utility", "identity", "obedience"), rows)
+        answer("Cells that may be best, the highest utility first (means and intervals over seeds):")
+        rows = [
+            (
+                "->" if result.cell == verdict.recommended else " ",
+                result.cell.epoch,
+                result.cell.weight,
+                *(_shown(interval) for interval in (result.utility, result.identity, result.obedience)),
+            )
+            for result in best
+        ]
+        table(("", "epoch", "weight", "utility", "identity", "obedience"), rows)
     for sentence in (*verdict.trade_offs, *verdict.not_measured):
-        answer(f"- {sentence}")
+        paragraph("- ", sentence)
 
 
 def _shown(interval: Interval | None) -> str:

@@ -6,7 +6,14 @@ from pathlib import Path
 
 import click
 
-from orchestrator.cli.options import lora_folder_option, open_client, open_workspace, server_option, workspace_option
+from orchestrator.cli.options import (
+    json_option,
+    lora_folder_option,
+    open_client,
+    open_workspace,
+    server_option,
+    workspace_option,
+)
 
 
 @click.group("grid")
@@ -26,7 +33,7 @@ def render(names: tuple[str, ...], folder: Path, url: str | None, lora_folder: s
     interrupted one.
     """
     from orchestrator import pipeline
-    from orchestrator.cli.console import answer, progress
+    from orchestrator.cli.console import answer, note, progress
     from orchestrator.settings import load_settings
 
     workspace, profile = open_workspace(folder)
@@ -34,6 +41,8 @@ def render(names: tuple[str, ...], folder: Path, url: str | None, lora_folder: s
     with open_client(settings) as client, progress() as on_progress:
         renderer = pipeline.open_renderer(profile, workspace, client)
         deployed = pipeline.deploy_run(workspace, profile.run_name, client, settings.lora_folder)
+        if deployed:
+            note(f"{len(deployed)} LoRA files of {profile.run_name} are in {deployed[0].path.parent}")
         results = pipeline.draw_grids(profile, workspace, renderer, deployed, only=names, on_progress=on_progress)
     for result in results:
         answer(f"{result.folder.name}: {result.summary}")
@@ -44,12 +53,17 @@ def render(names: tuple[str, ...], folder: Path, url: str | None, lora_folder: s
 
 @command.command("show")
 @workspace_option
-def show(folder: Path) -> None:
+@json_option
+def show(folder: Path, as_json: bool) -> None:
     """List the grids that are there."""
-    from orchestrator.cli.console import table
+    from orchestrator.cli.console import answer_json, table
     from orchestrator.grid.manifest import find
     from orchestrator.workspace import find_workspace
 
     grids = find_workspace(folder).root / "grids"
     manifests = [(path, find(path)) for path in sorted(grids.iterdir())] if grids.is_dir() else []
-    table(("grid", "cells", "viewer"), [(path.name, m.summary, path / "index.html") for path, m in manifests if m])
+    rows = [(path.name, m.summary, path / "index.html") for path, m in manifests if m]
+    if as_json:
+        answer_json([{"grid": name, "cells": cells, "viewer": str(viewer)} for name, cells, viewer in rows])
+        return
+    table(("grid", "cells", "viewer"), rows)

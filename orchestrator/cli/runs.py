@@ -28,10 +28,14 @@ def list_(folder: Path, as_json: bool) -> None:
         answer_json([run.model_dump(mode="json") for run in runs])
         return
     rows = [
-        (r.name, r.status, len(r.files), r.epochs, r.final_loss and round(r.final_loss, 4), f"{r.seconds / 60:.0f} min")
+        (r.name, r.status, len(r.files), r.epochs, r.final_loss and round(r.final_loss, 4), _duration(r.seconds))
         for r in runs
     ]
     table(("run", "status", "files", "epochs", "loss", "time"), rows)
+
+
+def _duration(seconds: float) -> str:
+    return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.0f} min"
 
 
 @command.command("show")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -34,13 +35,19 @@ def command(home: Path, port: int, world: str, more: tuple[str, ...]) -> None:
 
     \b
     Example:  orchestrator sandbox --port 7861
-              orchestrator pictures make --url http://127.0.0.1:7861
     """
     from orchestrator.cli.console import note
     from orchestrator.errors import InstallError
     from orchestrator.sandbox import trainer_folder
 
-    note(f"simulated A1111 in {home.absolute()}; the simulated trainer for --kohya is {trainer_folder()}")
+    say = "set {}={}" if sys.platform == "win32" else "export {}='{}'"
+    note(f"Simulated A1111 in {home.absolute()}. In the terminal you work in, paste first:")
+    note()
+    if port:
+        note("  " + say.format("ORCHESTRATOR_A1111_URL", f"http://127.0.0.1:{port}"))
+    note("  " + say.format("ORCHESTRATOR_KOHYA_FOLDER", trainer_folder()))
+    note("  " + say.format("ORCHESTRATOR_KOHYA_PYTHON", sys.executable))
+    note()
     arguments = [
         sys.executable,
         "-m",
@@ -51,8 +58,14 @@ def command(home: Path, port: int, world: str, more: tuple[str, ...]) -> None:
         str(port),
         "--world",
         world,
+        # Ended from outside, this command must not leave the server behind.
+        "--parent",
+        str(os.getpid()),
         *more,
     ]
-    code = subprocess.run(arguments, check=False).returncode
+    # A pipe of ours as its standard input: when this command is gone, however it ended, the pipe closes and the server
+    # ends too.
+    with subprocess.Popen(arguments, stdin=subprocess.PIPE) as server:
+        code = server.wait()
     if code not in {0, 130, -2}:
         raise InstallError(f"The simulated A1111 ended with exit code {code}.", cause="What it printed above says why.")

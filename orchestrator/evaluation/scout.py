@@ -183,7 +183,7 @@ def _unscouted(
     rates: tuple[RoundRate, ...],
 ) -> ScoutResult:
     why = next((look.why for look in looked.values() if look.why), "nothing here can judge the poses")
-    chosen = tuple(seeds[:keep])
+    chosen = tuple(sorted(seeds[:keep]))
     scouted = tuple(_scouted(seed, rounds, [], looked, kept=seed in chosen, suitable=False) for seed in seeds)
     sentence = f"Obedience was not measured ({why}): the first {len(chosen)} seeds are used as they come."
     return ScoutResult(chosen, keep, False, rates, scouted, (sentence,))

@@ -158,7 +158,10 @@ def judge(observations: Sequence[Observation], plan: VerdictPlan, *, not_measure
         trade_offs=tuple(trade_offs(scores, results, plan.confidence)),
     )
     ranked = [result for result in results if not result.out]
-    if shares and ranked:
+    if plan.identity > 0 and "identity" not in shares:
+        # What is left favours the LoRA that does least: the pictures without any obey best.
+        verdict = replace(verdict, outcome="not measured")
+    elif shares and ranked:
         verdict = _rank(verdict, ranked, scores, shares, plan)
     return replace(verdict, sentences=sentences(verdict))
 

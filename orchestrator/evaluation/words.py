@@ -14,6 +14,12 @@ if TYPE_CHECKING:
 
 def sentences(verdict: Verdict) -> tuple[str, ...]:
     """Two sentences for a person: what to use, and how sure that is."""
+    if verdict.outcome == "not measured" and verdict.shares:
+        left = " and ".join(verdict.shares)
+        return (
+            "Cannot say which is best: whether it is the same person was not measured.",
+            f"By {left} alone the LoRA that does least would win, so no cell is recommended; the figures stand below.",
+        )
     if verdict.outcome == "not measured":
         return (
             "Not measured: nothing here could judge the pictures, so no cell is recommended.",
@@ -70,7 +76,7 @@ def _how_sure(verdict: Verdict) -> str:
         f"All {ranked} ranked" if count == ranked and out else f"All {ranked}" if count == ranked else f"{count} of"
     )
     cells = f"{how_many} cells" if count == ranked else f"{how_many} {of}"
-    need = f", and about {verdict.seeds_needed} seeds would be needed for {verdict.practical_tie:g}"
+    need = f"; showing one of {verdict.practical_tie:g} would take about {verdict.seeds_needed} seeds"
     more = need if verdict.seeds_needed is not None and verdict.seeds_needed > seeds else ""
     return f"{cells} may be best with {these}; {could}{more}."
 

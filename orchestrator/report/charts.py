@@ -70,7 +70,7 @@ def loss(training: TrainingSection) -> Markup:
     """The training loss, thin, and its running mean, thick."""
     points = derive.thinned(training.losses)
     raw = [(float(step), value) for step, value in points]
-    return Markup(svg.line(raw, derive.smoothed(points), title="Training loss", x_axis="step", y_axis="loss"))
+    return Markup(svg.line(raw, derive.smoothed(points), title="Training loss", x_axis="epoch", y_axis="loss"))
 
 
 def heat_tables(cells: Sequence[CellScore]) -> list[HeatTable | None]:

@@ -194,7 +194,7 @@ class TrainingSection:
     status: str
     seconds: float | None = None
     final_loss: float | None = None
-    #: (step, loss), steps rising.
+    #: (epoch, mean loss of it), epochs rising.
     losses: tuple[tuple[int, float], ...] = ()
     files: tuple[LoraFileRow, ...] = ()
     #: What was asked for, as (name, value), in reading order.

@@ -89,7 +89,8 @@ def deciding(
     picture.
     """
     place = _typical_place(verdict.recommended, found)
-    other = next((cell for cell in verdict.may_be_best if cell != verdict.recommended), None)
+    by_utility = sorted(verdict.cells, key=lambda result: -(result.utility.mean if result.utility else 0.0))
+    other = next((r.cell for r in by_utility if r.may_be_best and r.cell != verdict.recommended), None)
     shown = []
     for role, cell in (("winner", verdict.recommended), ("also possible", other), ("no LoRA", CellId(None, 0.0))):
         picture = next((f for f in found if cell and _is(f, cell) and (f.round, f.seed) == place), None)

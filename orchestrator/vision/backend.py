@@ -26,7 +26,7 @@ FACE_MESH: Kind = "mediapipe FaceMesh"
 FACE_LANDMARKER: Kind = "mediapipe FaceLandmarker"
 #: dlib's ResNet of 2017 (29 layers, 128 numbers, Euclidean distance), face aligned by dlib's 5-point model.
 EMBEDDING = "dlib resnet v1"
-INSTALL = "pip install 'orchestrator[vision]'"
+INSTALL = "pip install -e '.[vision]'"
 
 
 def installed() -> Kind | None:

@@ -73,7 +73,7 @@ def blind(eyes: Eyes) -> Eyes:
     """The same eyes without the vision extra."""
     from orchestrator.vision.model import Measurement
 
-    nothing = "not measured: pip install 'orchestrator[vision]'"
+    nothing = "not measured: pip install -e '.[vision]'"
     return Eyes(
         lambda paths, _: [Measurement("", 512, 512, 2.0, 0, 0, missing=nothing) for _ in paths],
         eyes.server,
@@ -162,5 +162,5 @@ def test_deepdanbooru_judges_where_there_is_no_tagger_and_the_options_come_back(
     assert verdict.lora_files == (starter_file,)
     kept = json.loads((workspace.evaluation("v2") / "observations.json").read_text(encoding="utf-8"))
     assert (kept["fingerprint"], kept["lora_files"]) == (verdict.fingerprint, [starter_file])
-    assert "Faces not measured: pip install 'orchestrator[vision]'." in verdict.not_measured
+    assert "Faces not measured: pip install -e '.[vision]'." in verdict.not_measured
     assert any(result.obedience is not None for result in verdict.cells)

@@ -86,7 +86,7 @@ def test_a_lora_that_is_another_file_than_thought_is_refused_and_not_kept(render
 
 def test_when_the_first_pictures_are_all_refused_the_night_is_not_wasted(renderer: Renderer, client: A1111) -> None:
     other = replace(starter(client), shown_hash="0" * 12)
-    with pytest.raises(ProofError, match="the first 4 pictures are all refused"):
+    with pytest.raises(ProofError, match=r"the first \d pictures are all refused"):
         renderer.render([recipe(renderer, seed=s, loras=(other,)) for s in range(30)])
 
 
@@ -206,7 +206,7 @@ def test_a_picture_the_server_fails_on_does_not_stop_the_others(renderer: Render
         [recipe(renderer, seed=1), recipe(renderer, seed=2, clip_skip=99), recipe(renderer, seed=3)]
     )
     assert [bool(p.error) for p in pictures] == [False, True, False]
-    with pytest.raises(ToolError, match="The first 4 pictures all failed"):
+    with pytest.raises(ToolError, match=r"The first \d pictures all failed"):
         renderer.render([recipe(renderer, seed=s, clip_skip=99) for s in range(10, 20)])
 
 

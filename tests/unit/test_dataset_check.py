@@ -120,11 +120,11 @@ def test_missing_faces_are_said_with_their_rate_and_never_averaged_away() -> Non
 
 
 def test_without_the_extra_it_says_not_measured_and_judges_the_rest() -> None:
-    unmeasured = {"face": None, "missing": "not measured: pip install 'orchestrator[vision]'", "backend": ""}
+    unmeasured = {"face": None, "missing": "not measured: pip install -e '.[vision]'", "backend": ""}
     result = looked_at([seen(n, side=300, **unmeasured) for n in range(12)])
     note = one(result, "not measured")
     assert note.level == "note"
-    assert "12 pictures were not measured: pip install 'orchestrator[vision]'" in note.what
+    assert "12 pictures were not measured: pip install -e '.[vision]'" in note.what
     assert one(result, "size").level == "warning"
     assert kinds(result) == {"not measured", "size"}
     assert result.groups[0].roll_mean is None

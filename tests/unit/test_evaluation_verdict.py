@@ -177,15 +177,19 @@ def test_a_number_that_is_none_never_reaches_the_ranking(bad: float) -> None:
     json.dumps(verdict.to_dict(), allow_nan=False)
 
 
-def test_without_vision_obedience_alone_ranks_and_it_is_said() -> None:
+def test_without_vision_nothing_is_recommended_for_obedience_alone() -> None:
     observations = changed(
         observe_world(spike), lambda o: True, identity=None, identity_distance=None, roll_deg=None, face_found=None
     )
-    verdict = judge(observations, PLAN, not_measured=["Faces not measured: pip install 'orchestrator[vision]'."])
+    verdict = judge(observations, PLAN, not_measured=["Faces not measured: pip install -e '.[vision]'."])
     assert verdict.shares == {"obedience": 1.0}
-    assert verdict.recommended == BEST
+    assert verdict.outcome == "not measured"
+    assert verdict.recommended is None
+    assert verdict.may_be_best == ()
+    assert verdict.sentences[0] == "Cannot say which is best: whether it is the same person was not measured."
+    assert "the LoRA that does least would win" in verdict.sentences[1]
     assert verdict.not_measured == (
-        "Faces not measured: pip install 'orchestrator[vision]'.",
+        "Faces not measured: pip install -e '.[vision]'.",
         "The ranking is without identity: it was not measured.",
         "The ranking is without upright: it was not measured.",
     )

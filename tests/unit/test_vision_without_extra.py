@@ -25,7 +25,7 @@ def picture(tmp_path: Path) -> Path:
 @pytest.mark.usefixtures("nothing_installed")
 def test_status_says_what_to_install() -> None:
     assert not status().available
-    assert "pip install 'orchestrator[vision]'" in status().advice
+    assert "pip install -e '.[vision]'" in status().advice
 
 
 @pytest.mark.usefixtures("nothing_installed")
@@ -34,7 +34,7 @@ def test_what_needs_no_face_is_measured(picture: Path, tmp_path: Path) -> None:
     assert (measured.width, measured.height) == (320, 320)
     assert measured.sharpness > 0
     assert measured.face is None and measured.identity is None
-    assert measured.missing == "not measured: pip install 'orchestrator[vision]'"
+    assert measured.missing == "not measured: pip install -e '.[vision]'"
     assert not measured.looked
 
 
