@@ -41,7 +41,7 @@ def test_an_all_equal_world_is_never_given_a_single_winner(number: int) -> None:
     assert verdict.outcome == "may be best"
     assert len(verdict.may_be_best) >= 20
     assert "may be best with these 8 seeds" in verdict.sentences[1]
-    assert "seeds would be needed for 0.01" in verdict.sentences[1]
+    assert "showing one of 0.01 would take about" in verdict.sentences[1]
     assert "worse" not in verdict.text
 
 
