@@ -161,8 +161,8 @@ def choose(
     )
     all_rounds = sum(_obeyed(seed, judged, looked) == len(judged) for seed in chosen)
     sentences = [
-        f"{len(suitable)} of {len(seeds)} seeds obey without LoRA; "
-        f"{len(chosen)} are used, {all_rounds} of them obey every round."
+        f"{len(suitable)} of {len(seeds)} seeds obey most rounds without LoRA; "
+        f"the {len(chosen)} surest are used, {all_rounds} of them obey every round."
     ]
     if len(chosen) < keep:
         sentences.append(
