@@ -30,7 +30,9 @@ def trade_offs(scores: Scores, results: Sequence[CellResult], confidence: float 
 
 
 def _along(axis: str, scores: Scores, confidence: float) -> str:
-    """The two ends of an axis compared seed by seed, over all values of the other axis that both ends have."""
+    """The two ends of an axis compared seed by seed, over the upper half of the other axis: where a LoRA does little,
+    neither weight nor epoch shows, and pictures without effect would hide those with one.
+    """
     position: Callable[[CellId], float] = (lambda c: c.weight) if axis == "weight" else (lambda c: c.epoch or 0)
     ends = sorted({position(cell) for cell in scores.cells})
     if len(ends) < 2:
@@ -38,7 +40,9 @@ def _along(axis: str, scores: Scores, confidence: float) -> str:
     low, high = ends[0], ends[-1]
     other: Callable[[CellId], float] = (lambda c: c.epoch or 0) if axis == "weight" else (lambda c: c.weight)
     at_low, at_high = ({other(c): c for c in scores.cells if position(c) == end} for end in (low, high))
-    pairs = [(at_low[key], at_high[key]) for key in sorted(at_low.keys() & at_high.keys())]
+    common = sorted(at_low.keys() & at_high.keys())
+    upper = common[len(common) // 2 :]
+    pairs = [(at_low[key], at_high[key]) for key in upper]
     found = {metric: _contrast(metric, pairs, scores, confidence) for metric in ("identity", "obedience")}
     identity, obedience = found["identity"], found["obedience"]
     if not identity or not obedience or not _above_zero(identity[2]) or not _below_zero(obedience[2]):
@@ -46,12 +50,13 @@ def _along(axis: str, scores: Scores, confidence: float) -> str:
     if axis == "weight":
         return (
             f"Low weight obeys but is another face: at weight {low:g} obedience is {obedience[0]:.2f} and identity "
-            f"{identity[0]:.2f}, at weight {high:g} obedience is {obedience[1]:.2f} and identity {identity[1]:.2f}."
+            f"{identity[0]:.2f}, at weight {high:g} obedience is {obedience[1]:.2f} and identity {identity[1]:.2f} "
+            f"(epochs from {upper[0]:g})."
         )
     return (
         f"A high epoch keeps the face but its training pose wins: at epoch {high:g} identity is {identity[1]:.2f} "
         f"and obedience {obedience[1]:.2f}, at epoch {low:g} identity is {identity[0]:.2f} "
-        f"and obedience {obedience[0]:.2f}."
+        f"and obedience {obedience[0]:.2f} (weights from {upper[0]:g})."
     )
 
 
