@@ -32,7 +32,8 @@ def test_seeds_that_obey_everything_come_first_then_those_that_obey_most() -> No
     assert by_seed[2].reason == "obeys 2 of 3 rounds, not hip; enough others are surer"
     assert by_seed[1].reason == "obeys 0 of 3 rounds, not raised, crossed, hip"
     assert by_seed[3].reason == "obeys every round"
-    assert result.sentences == ("4 of 6 seeds obey most rounds without LoRA; the 3 surest are used, 2 of them obey every round.",)
+    said = "4 of 6 seeds obey most rounds without LoRA; the 3 surest are used, 2 of them obey every round."
+    assert result.sentences == (said,)
 
 
 def test_fewer_seeds_than_asked_for_is_said_plainly() -> None:
