@@ -72,4 +72,5 @@ def _shown(interval: Interval | None) -> str:
         return "-"
     if interval.low is None or interval.high is None:
         return f"{interval.mean:.2f}"
-    return f"{interval.mean:.2f} ({interval.low:.2f} to {interval.high:.2f})"
+    # A t interval knows nothing of the scale's ends; beyond them no value exists.
+    return f"{interval.mean:.2f} ({max(interval.low, 0.0):.2f} to {min(interval.high, 1.0):.2f})"
