@@ -63,7 +63,8 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
     shown = Table(box=None, pad_edge=False, header_style="bold")
     for index, column in enumerate(columns):
         is_number = all(isinstance(row[index], int | float) for row in rows) and rows
-        shown.add_column(column, justify="right" if is_number else "left")
+        # Folded, never shortened: a name with its end cut off cannot be pasted.
+        shown.add_column(column, justify="right" if is_number else "left", overflow="fold")
     for row in rows:
         shown.add_row(*("-" if value is None or value == "" else str(value) for value in row))
     # Redirected, a long path must not be broken at column 80.

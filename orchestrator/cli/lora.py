@@ -56,7 +56,7 @@ def show(file: Path, as_json: bool) -> None:
     if as_json:
         answer_json(dict(header.metadata))
         return
-    table(("key", "value"), [(key, value[:100]) for key, value in sorted(header.metadata.items())])
+    table(("key", "value"), [(key, value) for key, value in sorted(header.metadata.items())])
 
 
 @command.command("deploy")
