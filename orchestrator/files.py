@@ -14,6 +14,7 @@ import os
 import re
 import time
 import uuid
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -41,22 +42,31 @@ def write_bytes(path: Path, data: bytes, *, durable: bool = True) -> Path:
     A `durable` file outlives a power cut from here on. That costs some 7 ms of waiting for the disk; what can be made
     again in less (copies, measurements) is written without, and may be empty after a power cut.
     """
-    temporary = path.with_name(f".{path.name[:40]}.{uuid.uuid4().hex[:8]}.tmp")
+    with beside(path) as temporary, temporary.open("wb") as stream:
+        stream.write(data)
+        if durable:
+            stream.flush()
+            os.fsync(stream.fileno())
+    return path
+
+
+@contextlib.contextmanager
+def beside(target: Path, ending: str = ".tmp") -> Iterator[Path]:
+    """A temporary name in the folder of `target` (made if need be), renamed over it when the block ends well.
+
+    When the block fails, and on Ctrl-C, nothing is left behind. Raises `StorageError` for errors of the file system.
+    """
+    temporary = target.with_name(f".{target.name[:40]}.{uuid.uuid4().hex[:8]}{ending}")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with temporary.open("wb") as stream:
-            stream.write(data)
-            if durable:
-                stream.flush()
-                os.fsync(stream.fileno())
-        replace(temporary, path)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        yield temporary
+        replace(temporary, target)
     except OSError as error:
-        raise storage_error(error, path) from error
+        raise storage_error(error, target) from error
     finally:
-        # Nothing left behind after Ctrl-C either; the file is gone already when the rename went well.
+        # Gone already when the rename went well, unless both were links of one file: then renaming does nothing.
         with contextlib.suppress(OSError):
             temporary.unlink()
-    return path
 
 
 def write_text(path: Path, text: str, *, durable: bool = True) -> Path:

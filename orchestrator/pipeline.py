@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from orchestrator.grid.cells import MakeRecipe
     from orchestrator.grid.render import GridResult
     from orchestrator.kohya.install import KohyaInstall
+    from orchestrator.lora.catalog import LoraFile
     from orchestrator.lora.deploy import Deployed
     from orchestrator.pictures.sets import MadeSet
     from orchestrator.profile.model import Profile
@@ -187,12 +188,17 @@ def base_checkpoint(profile: Profile, renderer: Renderer | None, *, named: str =
 
 def deploy_run(workspace: Workspace, run_name: str, client: A1111, lora_folder: str = "") -> list[Deployed]:
     """training → lora: put every LoRA file of a run where A1111 finds it, under stems that were never used."""
-    from orchestrator.lora.catalog import catalog
     from orchestrator.lora.deploy import deploy, find_lora_folder
+
+    return deploy(lora_files(workspace, run_name), find_lora_folder(client, lora_folder or None), client)
+
+
+def lora_files(workspace: Workspace, run_name: str) -> list[LoraFile]:
+    """The usable LoRA files of a version's current run. Raises `WorkspaceError` when none is finished."""
+    from orchestrator.lora.catalog import catalog
     from orchestrator.training.runs import current_run
 
-    files = catalog(workspace.run(current_run(workspace, run_name).name) / "lora")
-    return deploy(files, find_lora_folder(client, lora_folder or None), client)
+    return catalog(workspace.run(current_run(workspace, run_name).name) / "lora")
 
 
 def draw_grids(
@@ -291,14 +297,9 @@ def write_report(profile: Profile, workspace: Workspace) -> Path:
 
 def dataset_pictures(workspace: Workspace, version: str) -> list[Path]:
     """The pictures a version was trained on. Raises `WorkspaceError` when its dataset is not built."""
-    from orchestrator.files import picture_files
+    from orchestrator.dataset.on_disk import built_pictures
 
-    folder = workspace.dataset(version)
-    found = (
-        [path for group in sorted(folder.iterdir()) if group.is_dir() for path in picture_files(group)]
-        if folder.is_dir()
-        else []
-    )
+    found = built_pictures(workspace, version)
     if not found:
         raise WorkspaceError(
             f"The dataset of {version} is not built yet.", fix="Run `orchestrator dataset build` first."

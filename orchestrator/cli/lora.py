@@ -27,12 +27,11 @@ def command() -> None:
 @json_option
 def list_(run: str | None, folder: Path, as_json: bool) -> None:
     """List the LoRA files of a run (default: the profile's newest finished one)."""
+    from orchestrator import pipeline
     from orchestrator.cli.console import answer_json, table
-    from orchestrator.lora.catalog import catalog
-    from orchestrator.training.runs import current_run
 
     workspace, profile = open_workspace(folder)
-    files = catalog(workspace.run(current_run(workspace, run or profile.run_name).name) / "lora")
+    files = pipeline.lora_files(workspace, run or profile.run_name)
     if as_json:
         answer_json(
             [{"file": str(f.path), "epoch": f.epoch, "sha256": f.sha256, "session": f.session_id} for f in files]

@@ -9,7 +9,7 @@ from typing import Any
 
 from orchestrator.dataset.model import Dataset, DatasetGroup
 from orchestrator.errors import DatasetError
-from orchestrator.files import read_json, sha256_file, storage_error
+from orchestrator.files import picture_files, read_json, sha256_file, storage_error
 from orchestrator.workspace import Workspace
 
 MANIFEST = "manifest.json"
@@ -106,3 +106,10 @@ def _added(folder: Path, ours: Collection[str]) -> list[str]:
             continue
         added.append(file)
     return added
+
+
+def built_pictures(workspace: Workspace, version: str) -> list[Path]:
+    """The pictures a version was trained on, group by group; none before its dataset is built."""
+    folder = workspace.dataset(version)
+    groups = sorted(folder.iterdir()) if folder.is_dir() else []
+    return [path for group in groups if group.is_dir() for path in picture_files(group)]

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any, TypeVar
 
 from orchestrator.errors import WorkspaceError
 from orchestrator.evaluation.identity import Anchors
@@ -16,6 +17,7 @@ from orchestrator.workspace import Workspace
 SCOUT = "scout.json"
 OBSERVATIONS = "observations.json"
 VERDICT = "verdict.json"
+Record = TypeVar("Record")
 
 
 def write_scout(workspace: Workspace, version: str, result: ScoutResult, fingerprint: str) -> Path:
@@ -59,30 +61,24 @@ def write_verdict(workspace: Workspace, version: str, verdict: Verdict) -> Path:
 
 def read_scout(workspace: Workspace, version: str) -> ScoutResult | None:
     """The scouted seeds of a version; None before it was scouted. Raises `WorkspaceError` for a damaged file."""
-    path = workspace.evaluation(version) / SCOUT
-    value = read_json(path)
-    try:
-        return None if value is None else ScoutResult.from_dict(value)
-    except (KeyError, TypeError, ValueError) as error:
-        raise _damaged(path) from error
+    return _read(workspace.evaluation(version) / SCOUT, ScoutResult.from_dict)
 
 
 def read_observations(workspace: Workspace, version: str) -> list[Observation]:
     """The observations of a version; none before it was evaluated. Raises `WorkspaceError` for a damaged file."""
     path = workspace.evaluation(version) / OBSERVATIONS
-    value = read_json(path)
-    try:
-        return [] if value is None else [Observation.from_dict(item) for item in value["observations"]]
-    except (KeyError, TypeError, ValueError) as error:
-        raise _damaged(path) from error
+    return _read(path, lambda value: [Observation.from_dict(item) for item in value["observations"]]) or []
 
 
 def read_verdict(workspace: Workspace, version: str) -> Verdict | None:
     """The verdict on a version; None before there is one. Raises `WorkspaceError` for a damaged file."""
-    path = workspace.evaluation(version) / VERDICT
+    return _read(workspace.evaluation(version) / VERDICT, Verdict.from_dict)
+
+
+def _read(path: Path, parse: Callable[[Any], Record]) -> Record | None:
     value = read_json(path)
     try:
-        return None if value is None else Verdict.from_dict(value)
+        return None if value is None else parse(value)
     except (KeyError, TypeError, ValueError) as error:
         raise _damaged(path) from error
 

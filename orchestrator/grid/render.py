@@ -7,13 +7,12 @@ import os
 import shutil
 import threading
 import time
-import uuid
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from orchestrator.files import replace, storage_error
+from orchestrator.files import beside
 from orchestrator.grid import manifest as manifests
 from orchestrator.grid.cells import Cell, Grid
 from orchestrator.grid.manifest import Entry, Manifest, SheetEntry
@@ -233,22 +232,15 @@ def link_or_copy(source: Path, target: Path) -> Path:
     """Make `target` the same bytes as `source`: a hard link where the disk allows it, else a copy. Raises
     `StorageError`.
     """
-    temporary = target.with_name(f".{target.name[:40]}.{uuid.uuid4().hex[:8]}.tmp")
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        # Renaming one link of a file over another link of it does nothing and leaves both.
-        if target.exists() and target.samefile(source):
+    # What is not there, on either side, is told below.
+    with contextlib.suppress(OSError):
+        if target.samefile(source):
             return target
+    with beside(target) as temporary:
         try:
             os.link(source, temporary)
         except OSError:  # another disk, FAT, or more links than the file system counts
             shutil.copyfile(source, temporary)
-        replace(temporary, target)
-    except OSError as error:
-        raise storage_error(error, target) from error
-    finally:
-        with contextlib.suppress(OSError):
-            temporary.unlink()
     return target
 
 

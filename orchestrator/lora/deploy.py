@@ -11,14 +11,13 @@ import contextlib
 import re
 import shutil
 import time
-import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any, Protocol
 
 from orchestrator.errors import InputError, ServerError
-from orchestrator.files import file_stem, replace, sha256_file, storage_error
+from orchestrator.files import beside, file_stem, sha256_file
 from orchestrator.lora.catalog import LoraFile
 from orchestrator.lora.nan_check import require_finite
 
@@ -147,20 +146,13 @@ def _place(file: LoraFile, folder: Path) -> Deployed:
 
 def _copy(file: LoraFile, target: Path) -> None:
     # A1111 lists *.safetensors, *.pt and *.ckpt: a half-written copy must have none of these endings.
-    temporary = target.with_name(f".{target.stem[:60]}.{uuid.uuid4().hex[:8]}.part")
-    try:
+    with beside(target, ".part") as temporary:
         shutil.copyfile(file.path, temporary)
         if sha256_file(temporary) != file.sha256:
             raise InputError(
                 f"{file.path.name} changed while it was copied.",
                 fix="Wait until the training has ended, then run the same command.",
             )
-        replace(temporary, target)
-    except OSError as error:
-        raise storage_error(error, target) from error
-    finally:
-        with contextlib.suppress(OSError):
-            temporary.unlink()
 
 
 def _wait_until_listed(placed: Sequence[Deployed], folder: Path, server: Server) -> None:

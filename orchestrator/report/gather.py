@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from orchestrator import __version__
+from orchestrator.dataset.on_disk import built_pictures
 from orchestrator.errors import InputError, ProfileError, StorageError, WorkspaceError
 from orchestrator.evaluation.records import read_observations, read_scout, read_verdict
-from orchestrator.files import picture_files, read_json
+from orchestrator.files import read_json
 from orchestrator.grid import manifest as manifests
 from orchestrator.profile.load import load_profile
 from orchestrator.profile.model import Profile
@@ -55,7 +56,7 @@ def gather(profile: Profile, workspace: Workspace) -> content.ReportContent:
         )
     cache = PictureCache(workspace.cache)
     found = [gather_verdict.observed(observation, cache) for observation in observations]
-    training_picture = next(iter(_dataset_pictures(workspace, version)), None)
+    training_picture = next(iter(built_pictures(workspace, version)), None)
     simulated = any(grid.simulated for each in profiles for grid in _grids(each, workspace).values())
     return content.ReportContent(
         title=f"{profile.subject.name} {version}",
@@ -221,9 +222,7 @@ def _tilt(profile: Profile, workspace: Workspace) -> list[content.TiltRow]:
         return []
     version, group = profile.subject.version, profile.dataset.groups[0]
     trained = [
-        path
-        for path in _dataset_pictures(workspace, version)
-        if path.parent.name.partition("_")[2].startswith(group.name)
+        path for path in built_pictures(workspace, version) if path.parent.name.partition("_")[2].startswith(group.name)
     ]
     rows = [content.TiltRow(version, f"{group.name}: training pictures", _rolls(trained, workspace), "training")]
     folder = workspace.grid(f"{version} {profile.grids[0].name}")
@@ -244,12 +243,6 @@ def _tilt(profile: Profile, workspace: Workspace) -> list[content.TiltRow]:
 
 def _rolls(paths: list[Path], workspace: Workspace) -> tuple[float, ...]:
     return tuple(seen.face.roll_deg for seen in measure(paths, workspace.cache) if seen.face is not None)
-
-
-def _dataset_pictures(workspace: Workspace, version: str) -> list[Path]:
-    folder = workspace.dataset(version)
-    groups = sorted(folder.iterdir()) if folder.is_dir() else []
-    return [path for group in groups if group.is_dir() for path in picture_files(group)]
 
 
 def _not_measured(sentences: tuple[str, ...]) -> tuple[str, ...]:
