@@ -8,6 +8,8 @@
     │   └── DatasetError                     a dataset that cannot be built or trained on
     ├── InstallError                     4   a program we drive is missing or does not answer
     │   ├── ServerUnreachable                A1111
+    │   │   ├── ServerStarting                   … something answers, but has no API (yet)
+    │   │   └── AnswerLost                       … the request was sent, and no whole answer came back
     │   ├── KohyaNotFound                    sd-scripts
     │   └── MissingExtra                     an optional part of this package
     ├── ToolError                        5   a program we drive answered, and failed
@@ -99,6 +101,24 @@ class ServerUnreachable(InstallError):
             cause=cause or "It is not running, or it was started without --api.",
             fix=fix or "Start the webui with --api (COMMANDLINE_ARGS in webui-user), or name its address with --url.",
         )
+
+
+class ServerStarting(ServerUnreachable):
+    """Something answers there, but its API is not there: A1111 is still starting, or was started without --api.
+
+    Nothing was drawn: the same request may be sent again once the API is there.
+    """
+
+
+class AnswerLost(ServerUnreachable):
+    """A request was sent and no whole answer came back: reset, cut off, or given up after the server forgot it.
+
+    The server may have done the work all the same. `task` is the id the request was sent with (empty = none).
+    """
+
+    def __init__(self, url: str, *, task: str = "", cause: str = "", fix: str = "") -> None:
+        self.task = task
+        super().__init__(url, cause=cause, fix=fix)
 
 
 class KohyaNotFound(InstallError):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import json
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ def payload(recipe: Recipe) -> dict[str, Any]:
     body: dict[str, Any] = {
         "prompt": recipe.tagged_prompt,
         "negative_prompt": recipe.negative_prompt,
-        "seed": recipe.seed,
+        "seed": recipe.seed - recipe.batch_position,
         # Without a fixed subseed A1111 draws one at random; at strength 0 it changes no pixel, only its log.
         "subseed": 0,
         "subseed_strength": 0,
@@ -27,9 +28,7 @@ def payload(recipe: Recipe) -> dict[str, Any]:
         "scheduler": recipe.scheduler,
         "width": recipe.width,
         "height": recipe.height,
-        # Pictures that are compared are drawn alone: batches differ from single pictures by a level here and there
-        # (measured).
-        "batch_size": 1,
+        "batch_size": recipe.batch_size,
         "n_iter": 1,
         "send_images": True,
         "save_images": False,
@@ -43,8 +42,17 @@ def payload(recipe: Recipe) -> dict[str, Any]:
         "override_settings_restore_afterwards": True,
     }
     if recipe.init_sha256:
-        body["init_images"] = [_init_picture(recipe.init_path)]
+        body["init_images"] = [_file(recipe.init_path, "the picture to vary")]
         body["denoising_strength"] = recipe.denoising_strength
+    if recipe.mask_sha256:
+        body["mask"] = _file(recipe.mask_path, "the mask")
+        body["mask_blur"] = recipe.mask_blur
+        # The whole picture is drawn and only the white part of the mask is kept: the default (draw the masked part at
+        # full size and paste it) changes the framing of what is drawn.
+        body["inpaint_full_res"] = False
+        body["inpainting_fill"] = 1
+    if recipe.alwayson_scripts:
+        body["alwayson_scripts"] = json.loads(recipe.alwayson_scripts)
     return body
 
 
@@ -62,9 +70,9 @@ def _settings(recipe: Recipe) -> dict[str, Any]:
     return settings
 
 
-def _init_picture(path: Path | None) -> str:
+def _file(path: Path | None, what: str) -> str:
     if path is None:
-        raise PictureError("the picture to vary", "the recipe does not say where it lies")
+        raise PictureError(what, "the recipe does not say where it lies")
     try:
         return base64.b64encode(path.read_bytes()).decode("ascii")
     except OSError as error:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 #: Part of every key: raised when a change of ours would draw another picture from the same recipe.
-RECIPE_FORMAT = 1
+RECIPE_FORMAT = 2
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,13 @@ class LoraUse:
 class Recipe:
     """Everything that decides one picture.
 
-    The last three fields are not in the key: they only tell A1111 or us where the content is that the hashes name.
+    `batch_size` > 1 draws other pixels than 1 (by a level here and there, measured), so it is part of the recipe; the
+    picture is number `batch_position` (from 0) of its batch, whose first has the seed `seed - batch_position`.
+    `alwayson_scripts` is the JSON text of what goes to extensions (ADetailer, ControlNet …), empty = nothing.
+    `server_version` names the fork and its version, which draw other pixels.
+
+    The fields that are not compared are not in the key: they only tell A1111 or us where the content is that the hashes
+    name.
     """
 
     prompt: str
@@ -58,9 +64,15 @@ class Recipe:
     server_version: str = ""
     init_sha256: str = ""
     denoising_strength: float | None = None
+    mask_sha256: str = ""
+    mask_blur: int = 4
+    batch_size: int = 1
+    batch_position: int = 0
+    alwayson_scripts: str = ""
     checkpoint: str = field(default="", compare=False)
     vae: str = field(default="", compare=False)
     init_path: Path | None = field(default=None, compare=False)
+    mask_path: Path | None = field(default=None, compare=False)
 
     @property
     def tagged_prompt(self) -> str:
@@ -79,21 +91,23 @@ class Recipe:
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON; `from_dict` is the inverse."""
         values = asdict(self)
-        values["init_path"] = str(self.init_path) if self.init_path else None
+        for place in ("init_path", "mask_path"):
+            values[place] = str(values[place]) if values[place] else None
         return values
 
 
 def from_dict(values: dict[str, Any]) -> Recipe:
     """A recipe from `Recipe.to_dict`'s values."""
     known = {**values, "loras": tuple(LoraUse(**lora) for lora in values.get("loras", ()))}
-    known["init_path"] = Path(values["init_path"]) if values.get("init_path") else None
+    for place in ("init_path", "mask_path"):
+        known[place] = Path(values[place]) if values.get(place) else None
     return Recipe(**known)
 
 
 def canonical(recipe: Recipe) -> str:
     """The text the key is made from: sorted JSON; numbers that are equal are written equally (1 and 1.0)."""
     values = recipe.to_dict()
-    for place in ("checkpoint", "vae", "init_path"):
+    for place in ("checkpoint", "vae", "init_path", "mask_path"):
         del values[place]
     # Neither the stem nor the shown hash decides a pixel; the file's content and the weight do. A1111 keeps the tag's
     # text out of CLIP.
