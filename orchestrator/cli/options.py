@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from orchestrator.a1111.client import A1111
     from orchestrator.kohya.install import KohyaInstall
     from orchestrator.profile.model import Profile
-    from orchestrator.settings import Settings
+    from orchestrator.settings import ServerAddress, Settings
     from orchestrator.workspace import Workspace
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -31,11 +31,14 @@ def workspace_option(command: Command) -> Command:
 
 
 def server_option(command: Command) -> Command:
-    """`--url`, the address of A1111."""
+    """`--url`, the address of A1111; a tuple of all that were given, or None."""
     return click.option(
         "--url",
         metavar="URL",
-        help="A1111's address. [default: http://127.0.0.1:7860; env var: ORCHESTRATOR_A1111_URL]",
+        multiple=True,
+        callback=lambda context, parameter, urls: urls or None,
+        help="A1111's address; several times for several servers. "
+        "[default: http://127.0.0.1:7860; env var: ORCHESTRATOR_A1111_URL]",
     )(command)
 
 
@@ -83,10 +86,19 @@ def checked(profile: Profile, source: Path) -> Profile:
 
 
 def open_client(settings: Settings) -> A1111:
-    """A client for the settings' A1111."""
+    """A client for the first of the settings' servers."""
+    return _client(settings.addresses()[0])
+
+
+def open_clients(settings: Settings) -> list[A1111]:
+    """A client for each of the settings' servers, in their order; the caller closes them."""
+    return [_client(address) for address in settings.addresses()]
+
+
+def _client(address: ServerAddress) -> A1111:
     from orchestrator.a1111.client import A1111
 
-    return A1111(settings.a1111_url, username=settings.a1111_user, password=settings.a1111_password.get_secret_value())
+    return A1111(address.url, username=address.user, password=address.password.get_secret_value())
 
 
 def find_kohya(settings: Settings) -> KohyaInstall:
