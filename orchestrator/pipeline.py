@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from orchestrator.kohya.install import KohyaInstall
     from orchestrator.lora.catalog import LoraFile
     from orchestrator.lora.deploy import Deployed
-    from orchestrator.pictures.sets import MadeSet
+    from orchestrator.pictures.making import MadeSet
     from orchestrator.profile.model import Profile
     from orchestrator.render.engine import Renderer
     from orchestrator.training.events import TrainingEvent

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -48,15 +49,31 @@ def find_loras(wanted: Iterable[UsedLora], listed: Sequence[LoraEntry]) -> tuple
     for use in wanted:
         entry = by_stem.get(use.name)
         if entry is None:
-            names = ", ".join(sorted(by_stem)[:12]) or "none at all"
-            raise InputError(
-                f"A1111 has no LoRA file {use.name!r}; it lists {names}.",
-                cause="Names are file names without .safetensors, upper and lower case matter.",
-                fix="Copy the file into models/Lora, or correct the name in the profile.",
-            )
+            raise _unknown_lora(use.name, listed)
         model_hash = str(entry.metadata.get("sshs_model_hash") or "")
         found.append(LoraUse(entry.name, _content(entry, model_hash), model_hash[:12], use.weight))
     return tuple(found)
+
+
+def _unknown_lora(name: str, listed: Sequence[LoraEntry]) -> InputError:
+    stems = sorted(entry.name for entry in listed)
+    called_so = sorted(entry.name for entry in listed if entry.alias == name)
+    if called_so:
+        files = ", ".join(called_so[:12])
+        return InputError(
+            f"{name!r} is not a LoRA file but the name inside {files}.",
+            cause="All epochs of a run carry that name; A1111 may take any of them for it, or none.",
+            fix=f"Name the file: {called_so[-1]}",
+        )
+    close = difflib.get_close_matches(name, stems, n=1, cutoff=0.5)
+    other_case = next((stem for stem in stems if stem.casefold() == name.removesuffix(".safetensors").casefold()), None)
+    nearest = other_case or (close[0] if close else "")
+    return InputError(
+        f"A1111 has no LoRA file {name!r}"
+        + (f"; did you mean {nearest!r}?" if nearest else f"; it lists {', '.join(stems[:12]) or 'none at all'}."),
+        cause="Names are file names without .safetensors, upper and lower case matter.",
+        fix="Copy the file into models/Lora, or correct the name.",
+    )
 
 
 def _content(entry: LoraEntry, model_hash: str) -> str:

@@ -95,6 +95,8 @@ class PictureSet(_Part):
     count: Annotated[int, Field(ge=0, le=10_000)] = 0
     """How many pictures; seeds rise from `first_seed`. With a source: how many in total, dealt evenly over the source's
     pictures; 0 = one for each of them."""
+    seeds_each: Annotated[int, Field(ge=0, le=10_000)] = 0
+    """Instead of `count`: every source picture with every change and this many seeds (the same for all of them)."""
     first_seed: Seed = 1
     """The seed of the first picture; the others follow."""
     loras: tuple[UsedLora, ...] = ()
@@ -105,17 +107,39 @@ class PictureSet(_Part):
     """Words added to the prompt one after the other over the pictures, so that only the subject stays the same."""
     denoising_strength: Annotated[float, Field(ge=0.0, le=1.0)] = 0.45
     """How far a variation may leave its source: 0 = not at all, 1 = only the prompt counts."""
+    mask: str = ""
+    """A picture whose white part is drawn anew while the black part stays; a relative path starts at the workspace."""
+    mask_blur: Annotated[int, Field(ge=0, le=64)] = 4
+    """How many pixels the mask's edge is softened by."""
     straighten: bool = False
     """Turn each source picture until its face is upright, before it is varied."""
+    batch_size: Annotated[int, Field(ge=1, le=16)] = 1
+    """Pictures the card draws at once: faster, but the pixels differ a little from those drawn one by one."""
+    alwayson_scripts: dict[str, Any] = Field(default_factory=dict)
+    """For the webui's extensions (ADetailer, ControlNet …), passed on as they are: name → { args = [ … ] }."""
+    picked: bool = False
+    """Nothing is drawn: `orchestrator pictures pick` fills the set."""
 
     @model_validator(mode="after")
     def _can_be_made(self) -> PictureSet:
+        if self.picked:
+            if self.model_fields_set - {"name", "picked"}:
+                raise ValueError("a picked set is filled by hand: leave everything but its name out")
+            return self
         if self.straighten and not self.source:
             raise ValueError("straighten needs a source: the picture set whose pictures are turned upright")
+        if self.mask and not self.source:
+            raise ValueError("mask needs a source: the picture set whose pictures are changed in part")
         if not self.prompt and not (self.source and self.straighten):
             raise ValueError("give a prompt")
-        if not self.source and self.count == 0:
+        if self.count and self.seeds_each:
+            raise ValueError("give count (in total) or seeds_each (per picture and change), not both")
+        if not self.source and self.count == 0 and self.seeds_each == 0:
             raise ValueError("give a count: how many pictures to draw")
+        if self.batch_size > 1 and not self.seeds_each and (self.source or self.changes):
+            raise ValueError("batch_size draws seeds of one prompt at once: give seeds_each instead of count")
+        if self.first_seed + max(self.count, self.seeds_each, 1) > 2**63:
+            raise ValueError("first_seed: the last seed would be larger than A1111 takes")
         return self
 
 

@@ -245,7 +245,7 @@ def test_the_order_of_sets_is_asked_for(client: A1111, workspace: Workspace) -> 
 
 def test_a_lora_the_server_does_not_have_is_named_with_those_it_has(client: A1111, workspace: Workspace) -> None:
     wrong = parse_profile(PROFILE.replace("ai_model_v2-000040", "ai_model_v2"), "lora.toml")
-    with pytest.raises(InputError, match="it lists ai_model_v2-000040"):
+    with pytest.raises(InputError, match="is not a LoRA file but the name inside ai_model_v2-000040"):
         make(wrong, workspace, client, "close-up")
 
 
