@@ -14,6 +14,7 @@ from orchestrator import __version__
 #: Command → (module, one line of help). In the order of the work.
 COMMANDS = {
     "demo": ("demo", "Play the whole story on a simulated A1111 and kohya: needs no graphics card."),
+    "doctor": ("doctor", "Look whether A1111, kohya and everything else a night depends on is there."),
     "init": ("init", "Make a workspace: a folder with lora.toml."),
     "run": ("run", "Do everything in the profile that is not done yet."),
     "pictures": ("pictures", "Make, vary and straighten picture sets."),
