@@ -26,7 +26,10 @@ def command() -> None:
 @workspace_option
 @server_option
 @lora_folder_option
-def render(names: tuple[str, ...], folder: Path, url: str | None, lora_folder: str | None) -> None:
+@click.option(
+    "--native", is_flag=True, help="Let the webui's own X/Y/Z plot draw the cells: the same pictures, more slowly."
+)
+def render(names: tuple[str, ...], folder: Path, url: str | None, lora_folder: str | None, native: bool) -> None:
     """Draw the grids NAMES of the profile (all without names) over the newest finished run.
 
     Cells that were drawn before come from the cache, so the same command regenerates a grid, and goes on with an
@@ -43,7 +46,9 @@ def render(names: tuple[str, ...], folder: Path, url: str | None, lora_folder: s
         deployed = pipeline.deploy_run(workspace, profile.run_name, client, settings.lora_folder)
         if deployed:
             note(f"{len(deployed)} LoRA files of {profile.run_name} are in {deployed[0].path.parent}")
-        results = pipeline.draw_grids(profile, workspace, renderer, deployed, only=names, on_progress=on_progress)
+        results = pipeline.draw_grids(
+            profile, workspace, renderer, deployed, only=names, native=native, on_progress=on_progress
+        )
     for result in results:
         answer(f"{result.folder.name}: {result.summary}")
         for sheet in result.sheets:
