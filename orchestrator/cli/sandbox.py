@@ -26,19 +26,40 @@ import click
     show_default=True,
     help="How simulated LoRAs behave.",
 )
+@click.option(
+    "--fault",
+    "faults",
+    metavar="KIND[=SHARE][xTIMES]",
+    multiple=True,
+    help="Spoil this share of the drawings (0 to 1, default 1; x1: only the first try of each). Repeatable.",
+)
+@click.option("--fault-seed", default=0, show_default=True, help="Which requests the faults strike.")
 @click.argument("more", nargs=-1, type=click.UNPROCESSED)
-def command(home: Path, port: int, world: str, more: tuple[str, ...]) -> None:
+def command(home: Path, port: int, world: str, faults: tuple[str, ...], fault_seed: int, more: tuple[str, ...]) -> None:
     """Start the simulated A1111 and leave it running until Ctrl-C.
 
     It speaks A1111's API, silent failures included, and draws simulated portraits. Further options go to it as they
     are; `python -m orchestrator.sandbox.server --help` lists them (GPU time per step, --api-auth, and so on).
 
     \b
-    Example:  orchestrator sandbox --port 7861
+    Faults: proxy, drop, hang, restart, oom, 500, nan, disk-full, black, interrupted, wrong-lora, unknown-checkpoint,
+    reset, mute, truncated, slow. What was really drawn stands in drawn.jsonl in its folder.
+
+    \b
+    Examples:
+      orchestrator sandbox --port 7861
+      orchestrator sandbox --fault reset=0.05 --fault oom=0.02 --fault-seed 7
+      orchestrator sandbox --fault restart=0.01 --gpu-seconds-per-picture=0.5
     """
     from orchestrator.cli.console import note
-    from orchestrator.errors import InstallError
+    from orchestrator.errors import InputError, InstallError
     from orchestrator.sandbox import trainer_folder
+    from orchestrator.sandbox.a1111.faults import parse
+
+    try:
+        parse(",".join(faults))
+    except ValueError as wrong:
+        raise InputError(f"--fault: {wrong}.", fix="Choose from that list, for example --fault reset=0.05.") from None
 
     say = "set {}={}" if sys.platform == "win32" else "export {}='{}'"
     note(f"Simulated A1111 in {home.absolute()}. In the terminal you work in, paste first:")
@@ -58,6 +79,8 @@ def command(home: Path, port: int, world: str, more: tuple[str, ...]) -> None:
         str(port),
         "--world",
         world,
+        f"--faults={','.join(faults)}",
+        f"--fault-seed={fault_seed}",
         # Ended from outside, this command must not leave the server behind.
         "--parent",
         str(os.getpid()),

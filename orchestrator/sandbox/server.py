@@ -177,8 +177,12 @@ def _yes_or_no(text: str) -> bool:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Serve until Ctrl-C (or, as a child, until the parent is gone). Returns the exit code."""
-    args = _parser().parse_args(arguments)
-    settings = Settings(**{one.name: getattr(args, one.name) for one in fields(Settings)})
+    parser = _parser()
+    args = parser.parse_args(arguments)
+    try:
+        settings = Settings(**{one.name: getattr(args, one.name) for one in fields(Settings)})
+    except ValueError as wrong:
+        parser.error(str(wrong))
     from .a1111 import serving
     from .home import make_home
 

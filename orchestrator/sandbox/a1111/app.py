@@ -6,6 +6,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +14,11 @@ from fastapi import FastAPI
 from starlette.requests import Request
 from starlette.responses import Response
 
-from . import answers, fields, generation, listings, login, schema, tools, watching
+from . import answers, fields, generation, listings, login, schema, striking, tools, watching
 from .engine import Engine
-from .failures import InvalidBody, ServerError
+from .failures import Died, InvalidBody, ServerError
+from .faults import Faults
+from .life import Life
 from .painting import World
 from .routing import Call, Route
 from .settings import Settings
@@ -25,16 +28,25 @@ _THREADS = 64
 ROUTES: tuple[Route, ...] = (*generation.ROUTES, *watching.ROUTES, *listings.ROUTES, *tools.ROUTES)
 
 
-def create_app(home: Path, world: World = "story", settings: Settings | None = None) -> FastAPI:
+def create_app(
+    home: Path,
+    world: World = "story",
+    settings: Settings | None = None,
+    *,
+    life: Life | None = None,
+    faults: Faults | None = None,
+) -> FastAPI:
     """The server as an ASGI application, for uvicorn or for tests in the same process.
 
-    `home` is a folder made by `orchestrator.sandbox.home.make_home`. The engine is at `app.state.engine`.
+    `home` is a folder made by `orchestrator.sandbox.home.make_home`. The engine is at `app.state.engine`. `life` lets
+    it end its process; `faults` may be those of the life before.
 
     Raises:
         ServerError: FileNotFoundError when the home has no checkpoint.
     """
     settings = settings or Settings()
-    engine = Engine(home, world, settings)
+    faults = faults or Faults(settings.faults, settings.fault_seed)
+    engine = Engine(home, world, settings, life=life)
     threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="sandbox")
     served = [route for route in ROUTES if _exists(route, settings)]
     app = FastAPI(title="FastAPI", version="0.1.0", redirect_slashes=True)
@@ -44,7 +56,7 @@ def create_app(home: Path, world: World = "story", settings: Settings | None = N
     app.openapi = lambda: described  # type: ignore[method-assign]
     for route in served:
         app.add_api_route(
-            route.path, _endpoint(route, engine, threads), methods=[route.method], include_in_schema=False
+            route.path, _endpoint(route, engine, threads, faults), methods=[route.method], include_in_schema=False
         )
     if settings.webui:
         app.add_api_route("/", _front_page, methods=["GET", "HEAD"], include_in_schema=False)
@@ -63,7 +75,11 @@ async def _front_page() -> Response:
     return Response(text, media_type="text/html")
 
 
-def _endpoint(route: Route, engine: Engine, threads: ThreadPoolExecutor) -> Callable[[Request], Awaitable[Response]]:
+def _endpoint(
+    route: Route, engine: Engine, threads: ThreadPoolExecutor, faults: Faults
+) -> Callable[[Request], Awaitable[Response]]:
+    life = engine.life
+
     async def endpoint(request: Request) -> Response:
         zipped = answers.wants_gzip(request)
         try:
@@ -72,9 +88,17 @@ def _endpoint(route: Route, engine: Engine, threads: ThreadPoolExecutor) -> Call
             call = await _read(route, engine, request)
         except (InvalidBody, ServerError) as refused:
             return _refusal(refused, zipped)
+        if route.draws:
+            call = replace(call, fault=faults.strikes(call.body))
+            if call.fault in striking.UNDRAWN:
+                generation.undrawn(call, "img2img" if route.path.endswith("img2img") else "txt2img")
+                return await striking.undrawn(call.fault, life, call.client)
         if not (route.queued or route.threaded):
             return _answer(route, call, zipped)
-        return await asyncio.get_running_loop().run_in_executor(threads, _answer, route, call, zipped)
+        # the place in the queue is taken here, in the order the requests arrived, whatever thread runs first afterwards
+        call = replace(call, turn=engine.queue.turn() if route.queued else None)
+        answer = await asyncio.get_running_loop().run_in_executor(threads, _answer, route, call, zipped)
+        return await striking.answered(answer, call.fault, life, call.client, engine.settings.slow_seconds)
 
     return endpoint
 
@@ -85,9 +109,7 @@ async def _read(route: Route, engine: Engine, request: Request) -> Call:
     if route.request is not None:
         body = fields.read_json(await request.body(), request.headers.get("content-type"))
         read = fields.read_body(route.request, body) if route.request else {}
-    # the place in the queue is taken here, in the order the requests arrived, whatever thread runs first afterwards
-    turn = engine.queue.turn() if route.queued else None
-    return Call(engine, read, body, dict(request.query_params), turn)
+    return Call(engine, read, body, dict(request.query_params), client=request.scope.get("client"))
 
 
 def _answer(route: Route, call: Call, zipped: bool) -> Response:
@@ -97,6 +119,8 @@ def _answer(route: Route, call: Call, zipped: bool) -> Response:
         return answers.response(body, zipped=zipped)
     except (InvalidBody, ServerError) as refused:
         return _refusal(refused, zipped)
+    except Died:
+        return Response(status_code=503)  # reaches nobody: every connection is cut
     except Exception as error:
         _log.exception("%s %s failed", route.method, route.path)
         return _refusal(ServerError(type(error).__name__, str(error)), zipped)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 
 from PIL import Image
 
+from .failures import Died
 from .settings import Settings
 from .state import State
 
@@ -18,6 +20,8 @@ class Card:
         self._state = state
         self._free_since = time.monotonic()
         self._owed = 0.0
+        self.halfway: Callable[[], None] | None = None
+        """Called once, in the middle of the next batch: an interrupt, an error, the end of the process."""
 
     def take(self) -> None:
         """Call first after getting the queue."""
@@ -33,8 +37,17 @@ class Card:
         self.take()
 
     def sample(self, steps: int, pictures: list[Image.Image]) -> float:
-        """Hold the card for this batch; the share of it done, below 1.0 only after interrupt or skip."""
+        """Hold the card for this batch; the share of it done, below 1.0 only after interrupt or skip.
+
+        Raises Died when the server ended meanwhile.
+        """
         seconds = self._settings.gpu_seconds(steps, len(pictures)) + self._owed
-        share = self._state.sample(steps, seconds, self._free_since, pictures[0])
+        what, self.halfway = self.halfway, None
+        share = self._state.sample(steps, seconds if what is None else seconds / 2, self._free_since, pictures[0])
         self.take()
+        if what is not None:
+            what()
+            if self._state.closed:
+                raise Died
+            share = 0.5
         return share

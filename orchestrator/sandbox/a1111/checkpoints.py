@@ -72,6 +72,12 @@ class Checkpoints:
                 raise ServerError("FileNotFoundError", f"No checkpoints found. Looked in {self._folder}")
             return self._known[0]
 
+    def another(self, name: Any) -> str | None:
+        """File name of some checkpoint other than this one; None when there is no other."""
+        wanted = self.find(name)
+        with self._lock:
+            return next((one.name for one in self._known if wanted is None or one.path != wanted.path), None)
+
     def load(self, wanted: Checkpoint) -> bool:
         """Make it the loaded one; False if it already was."""
         if self.loaded is not None and self.loaded.path == wanted.path:

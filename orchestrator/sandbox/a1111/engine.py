@@ -9,7 +9,10 @@ from . import generate, painting
 from .card import Card
 from .checkpoints import Checkpoints
 from .conditioning import Conditioning
+from .dialects import A1111, Dialect
 from .job import Job
+from .ledger import Ledger
+from .life import Life
 from .loras import LoraShelf
 from .options import Options
 from .processed import Processed
@@ -22,8 +25,13 @@ from .turns import Queue
 class Engine:
     """Everything the routes work on. `process` and the loading methods need the queue to be held by the caller."""
 
-    def __init__(self, home: Path, world: painting.World, settings: Settings) -> None:
+    def __init__(
+        self, home: Path, world: painting.World, settings: Settings, dialect: Dialect = A1111, life: Life | None = None
+    ) -> None:
         self.home = home
+        self.dialect = dialect
+        self.life = life or Life()
+        self.ledger = Ledger(home)
         self.world = world
         self.settings = settings
         self.queue = Queue()
@@ -37,6 +45,12 @@ class Engine:
         self.last_seed = 0
         """Of the job before: img2img takes its noise from the random state that job left."""
         self.load_chosen_checkpoint()
+        self.life.at_death(self.close)
+
+    def close(self) -> None:
+        """The process ends: nothing waits or runs any more."""
+        self.state.close()
+        self.queue.close()
 
     def load_chosen_checkpoint(self) -> None:
         """Load what option sd_model_checkpoint says, if it is not loaded; the option then holds the title."""

@@ -32,3 +32,7 @@ class InvalidBody(Exception):
     def __init__(self, problems: list[dict[str, Any]]) -> None:
         super().__init__(str(problems))
         self.problems = problems
+
+
+class Died(Exception):
+    """The server ended while this request waited or ran: there is nobody left to answer it."""

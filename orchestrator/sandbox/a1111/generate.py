@@ -74,6 +74,7 @@ def run(engine: Engine, job: Job) -> Processed:
         prompt=job.prompt,
         negative_prompt=job.negative_prompt,
         extra=job.extra,
+        sampled=len(images),
     )
     _add_grid(engine, job, done)
     return done

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 from typing import Any
 
-from . import answers, pictures, plot
+from . import answers, pictures, plot, striking
 from . import job as jobs
 from .engine import Engine
 from .facts import table
@@ -44,6 +44,31 @@ def _generate(call: Call, kind: Kind) -> bytes:
     script = _check_scripts(kind, fields)
     job = jobs.build(kind, fields)
     task = engine.tasks.queue(fields["force_task_id"], kind)
+    entry = _entry(call, job, task)
+    try:
+        done, form, quality = _draw(call, job, task, fields, script)
+        entry.update(pictures=done.sampled, seed=done.seed)
+        striking.finished(done, call.fault, engine.dialect)
+        images = done.images if fields["send_images"] else []
+        encoded = [base64.b64encode(pictures.encode(image, form, quality)) for image in images]
+        entry["status"] = 200
+        return answers.generation_bytes(encoded, _echo(kind, fields, job), done.info())
+    except ServerError as failed:
+        entry["status"] = failed.status
+        raise
+    finally:
+        unheard = call.fault in striking.UNANSWERED or not engine.life.connections.alive(call.client)
+        entry["answered"] = entry["status"] is not None and not unheard
+        engine.ledger.write(entry)
+
+
+def _entry(call: Call, job: Job, task: str) -> dict[str, Any]:
+    asked = {key: getattr(job, key) for key in ("kind", "seed", "prompt", "width", "height", "steps", "batch_size")}
+    return {"task": task, **asked, "fault": call.fault, "pictures": 0, "status": None, "answered": False}
+
+
+def _draw(call: Call, job: Job, task: str, fields: dict[str, Any], script: str | None) -> tuple[Processed, str, int]:
+    engine, kind = call.engine, job.kind
     with call.place:
         engine.card.take()
         if kind == "img2img":
@@ -54,16 +79,13 @@ def _generate(call: Call, kind: Kind) -> bytes:
         try:
             engine.tasks.start(task)
             _check_names(engine, fields, kind)
-            done = _run(engine, job, script, fields["script_args"] or [])
+            done = _run(engine, striking.prepare(engine, job, call.fault), script, fields["script_args"] or [])
             engine.tasks.finish(task)
         finally:
+            engine.card.halfway = None
             engine.state.end()
         # read inside the queue: a later request may change them
-        form, quality = str(engine.options.get("samples_format")), engine.options.get("jpeg_quality")
-    encoded = (
-        [base64.b64encode(pictures.encode(i, form, quality)) for i in done.images] if fields["send_images"] else []
-    )
-    return answers.generation_bytes(encoded, _echo(kind, fields, job), done.info())
+        return done, str(engine.options.get("samples_format")), engine.options.get("jpeg_quality")
 
 
 def _run(engine: Engine, job: Job, script: str | None, script_args: list[Any]) -> Processed:
@@ -105,9 +127,13 @@ def img2img(call: Call) -> bytes:
     return _generate(call, "img2img")
 
 
+def undrawn(call: Call, kind: Kind) -> None:
+    """The ledger's line for a request that a fault kept out of the queue."""
+    call.engine.ledger.write(_entry(call, jobs.build(kind, call.fields), str(call.fields["force_task_id"] or "")))
+
+
+_TXT2IMG, _IMG2IMG = "StableDiffusionProcessingTxt2Img", "StableDiffusionProcessingImg2Img"
 ROUTES = (
-    Route("POST", "/sdapi/v1/txt2img", txt2img, "StableDiffusionProcessingTxt2Img", "TextToImageResponse", queued=True),
-    Route(
-        "POST", "/sdapi/v1/img2img", img2img, "StableDiffusionProcessingImg2Img", "ImageToImageResponse", queued=True
-    ),
+    Route("POST", "/sdapi/v1/txt2img", txt2img, _TXT2IMG, "TextToImageResponse", queued=True, draws=True),
+    Route("POST", "/sdapi/v1/img2img", img2img, _IMG2IMG, "ImageToImageResponse", queued=True, draws=True),
 )

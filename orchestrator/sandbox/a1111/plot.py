@@ -126,6 +126,7 @@ class _Plot:
         self.texts: list[str | None] = [None] * self.count
         self.grid_texts: list[str | None] = [None] * (1 + self.layers)
         self.first: Processed | None = None
+        self.sampled = 0
 
     def run(self) -> Processed:
         state = self.engine.state
@@ -159,6 +160,7 @@ class _Plot:
         except ServerError:
             return  # swallowed as the real script does: the cell stays black
         self._keep_grid_texts(done, job, ix, iy, iz)
+        self.sampled += done.sampled
         if self.first is None:
             self.first = done
         if not done.images:
@@ -208,6 +210,7 @@ class _Plot:
             infotexts=texts,
             index_of_first_image=1,
             extra=self.job.extra,
+            sampled=self.sampled,
         )
 
     def _sheets(self, cells: list[Image.Image], size: tuple[int, int]) -> tuple[list[Image.Image], Image.Image]:

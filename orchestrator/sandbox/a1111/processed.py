@@ -28,6 +28,8 @@ class Processed:
     prompt: str = ""
     negative_prompt: str = ""
     extra: dict[str, Any] = field(default_factory=dict)
+    sampled: int = 0
+    """Pictures really drawn: a plot may have drawn more than it hands over."""
 
     def info(self) -> str:
         """The JSON text of the response's `info`."""

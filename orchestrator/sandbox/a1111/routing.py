@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from .engine import Engine
+from .life import Client
 from .turns import Turn
 
 
@@ -19,6 +20,9 @@ class Call:
     body: dict[str, Any] = field(default_factory=dict)
     query: dict[str, str] = field(default_factory=dict)
     turn: Turn | None = None
+    fault: str | None = None
+    """The kind of fault that strikes this request."""
+    client: Client | None = None
 
     @property
     def place(self) -> Turn:
@@ -45,6 +49,8 @@ class Route:
     login: bool = True
     queued: bool = False
     """Runs in a thread with a place in the queue, taken on arrival."""
+    draws: bool = False
+    """Faults strike here."""
     threaded: bool = False
     """Runs in a thread outside the queue."""
     page: bool = False

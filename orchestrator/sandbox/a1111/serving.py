@@ -1,4 +1,7 @@
-"""uvicorn around the application: binds the loopback address only, announces itself, ends with its parent."""
+"""uvicorn around the application: binds the loopback address only, announces itself, ends with its parent.
+
+A process may have several lives: a restart closes the port, forgets the engine, and begins anew on the same port.
+"""
 
 from __future__ import annotations
 
@@ -17,11 +20,14 @@ import uvicorn
 
 from . import disk
 from .app import create_app
+from .faults import Faults
+from .life import Ending, Life, Uvicorn
 from .painting import World
 from .settings import Settings
 
 _HOST = "127.0.0.1"
 _PARENT_CHECK_SECONDS = 1.0
+_REBIND_SECONDS = 5.0
 
 
 def serve(
@@ -30,69 +36,112 @@ def serve(
     """Serve until told to stop. Prints one line with the URL when ready and writes home/server.json {url, pid, token}.
 
     With `parent` set, the server also ends when that process does or when its own standard input closes.
-    Returns the exit code: 0, or 1 when the port is taken.
+    Returns the exit code: 0, 1 when the port is taken, or what the simulated process ended with.
     """
-    listening = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-    if os.name != "nt":  # on Windows this option would let two servers share one port
-        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
-        listening.bind((_HOST, port))
+        listening = _listen(port)
     except OSError as taken:
         sys.stderr.write(
             f"Port {port} of {_HOST} cannot be used: {taken.strerror}. Choose another with --port, or 0.\n"
         )
         return 1
-    url = f"http://{_HOST}:{listening.getsockname()[1]}"
-    app = create_app(home, world, settings)
-    server = uvicorn.Server(
-        uvicorn.Config(
-            app,
-            http="h11",
-            ws="none",
-            lifespan="off",
-            access_log=False,
-            log_level="warning",
-            timeout_keep_alive=round(settings.keep_alive_seconds),
-            timeout_graceful_shutdown=2,
-        )
-    )
-    if parent is not None:
-        threading.Thread(target=_end_with_parent, args=(server, parent), daemon=True).start()
-        threading.Thread(target=_end_with_stdin, args=(server,), daemon=True).start()
+    port = listening.getsockname()[1]
     announcement = home / "server.json"
+    stopping = threading.Event()
+    lives = [Life()]
+    if parent is not None:
+        threading.Thread(target=_end_with_parent, args=(lives, stopping, parent), daemon=True).start()
+        threading.Thread(target=_end_with_stdin, args=(lives, stopping), daemon=True).start()
+    faults = Faults(settings.faults, settings.fault_seed)
+    said = {"url": f"http://{_HOST}:{port}", "pid": os.getpid(), "token": token}
     try:
-        asyncio.run(_run(server, listening, url, announcement, token))
+        while True:
+            ending = _live(lives[-1], listening, (home, world, settings), faults, announcement, said)
+            if not ending.again or stopping.wait(settings.restart_seconds):
+                return ending.code
+            lives.append(Life())
+            listening = _listen(port, _REBIND_SECONDS)
     except KeyboardInterrupt:
-        pass
+        return 0
     finally:
-        app.state.engine.state.close()
-        app.state.threads.shutdown(wait=False, cancel_futures=True)
         with contextlib.suppress(OSError):
             announcement.unlink(missing_ok=True)
         listening.close()
-    return 0
 
 
-async def _run(server: uvicorn.Server, listening: socket.socket, url: str, announcement: Path, token: str) -> None:
+def _listen(port: int, patience_seconds: float = 0.0) -> socket.socket:
+    until = time.monotonic() + patience_seconds
+    while True:
+        listening = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+        if os.name != "nt":  # on Windows this option would let two servers share one port
+            listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listening.bind((_HOST, port))
+            return listening
+        except OSError:
+            listening.close()
+            if time.monotonic() >= until:
+                raise
+            time.sleep(0.05)
+
+
+def _live(
+    life: Life,
+    listening: socket.socket,
+    simulated: tuple[Path, World, Settings],
+    faults: Faults,
+    announcement: Path,
+    said: dict[str, object],
+) -> Ending:
+    home, world, settings = simulated
+    app = create_app(home, world, settings, life=life, faults=faults)
+    config = uvicorn.Config(
+        app,
+        http=life.connections.protocol(),
+        ws="none",
+        lifespan="off",
+        access_log=False,
+        log_level="warning",
+        proxy_headers=False,  # the client's address names its connection
+        timeout_keep_alive=round(settings.keep_alive_seconds),
+        timeout_graceful_shutdown=2,
+    )
+    server = Uvicorn(config, life.connections)
+    try:
+        asyncio.run(_run(server, life, listening, announcement, said))
+    finally:
+        app.state.engine.close()
+        app.state.threads.shutdown(wait=False, cancel_futures=True)
+    return life.ending or Ending()
+
+
+async def _run(
+    server: uvicorn.Server, life: Life, listening: socket.socket, announcement: Path, said: dict[str, object]
+) -> None:
+    life.bind(server, asyncio.get_running_loop())
     serving = asyncio.create_task(server.serve(sockets=[listening]))
     while not server.started and not serving.done():
         await asyncio.sleep(0.005)
     if server.started:
-        said = {"url": url, "pid": os.getpid(), "token": token}
         disk.write_whole(announcement, json.dumps(said).encode())
-        sys.stdout.write(f"Simulated AUTOMATIC1111 server ready: {url}\n")
+        sys.stdout.write(f"Simulated AUTOMATIC1111 server ready: {said['url']}\n")
         sys.stdout.flush()
     await serving
 
 
-def _end_with_stdin(server: uvicorn.Server) -> None:
+def _stop(lives: list[Life], stopping: threading.Event) -> None:
+    stopping.set()
+    lives[-1].stop()
+
+
+def _end_with_stdin(lives: list[Life], stopping: threading.Event) -> None:
     with contextlib.suppress(OSError, ValueError):
         while os.read(0, 4096):
             pass
-    server.should_exit = True
+    _stop(lives, stopping)
 
 
-def _end_with_parent(server: uvicorn.Server, parent: int) -> None:
+def _end_with_parent(lives: list[Life], stopping: threading.Event, parent: int) -> None:
     """Standard input alone is not enough: a process the parent forked may hold its other end open."""
     try:
         watched = psutil.Process(parent)
@@ -100,4 +149,4 @@ def _end_with_parent(server: uvicorn.Server, parent: int) -> None:
             time.sleep(_PARENT_CHECK_SECONDS)
     except psutil.Error:
         pass
-    server.should_exit = True
+    _stop(lives, stopping)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from . import faults
+
 
 @dataclass(frozen=True)
 class Settings:
@@ -35,6 +37,19 @@ class Settings:
     """False serves no /internal routes, as --nowebui does."""
     vram_gb: float | None = None
     """Size of the simulated graphics memory in GET /memory; None reports it unavailable, as a CPU-only server does."""
+
+    faults: str = ""
+    """`KIND[=SHARE][xTIMES],…`, see `faults.KINDS`: the share of drawing requests (0 … 1, default 1) each strikes."""
+    fault_seed: int = 0
+    """Which requests the faults strike; the same seed strikes the same payloads, in whatever order they come."""
+    slow_seconds: float = 2.0
+    """How late the answer of a `slow` request is sent."""
+    restart_seconds: float = 1.0
+    """How long the port is refused during a restart."""
+
+    def __post_init__(self) -> None:
+        """Raises ValueError for faults that do not exist."""
+        faults.parse(self.faults)
 
     def gpu_seconds(self, steps: int, pictures: int) -> float:
         """Time the graphics card is busy with one batch."""

@@ -10,6 +10,8 @@ from typing import Any
 
 from PIL import Image
 
+from .failures import Died
+
 
 class State:
     """Written by the job that holds the queue, read by any number of progress requests."""
@@ -54,7 +56,7 @@ class State:
         self._wake.set()
 
     def close(self) -> None:
-        """The server stops: nobody waits for the card any more."""
+        """The server ends: nobody waits for the card any more."""
         self.closed = True
         self._wake.set()
 
@@ -66,12 +68,14 @@ class State:
 
     def sample(self, steps: int, seconds: float, since: float, picture: Image.Image) -> float:
         """Hold the card until `since + seconds` (monotonic clock); the share of it that passed before an
-        interrupt, 1.0 without one."""
+        interrupt, 1.0 without one. Raises Died when the server ends."""
         self.sampling_steps = steps
         self._sampling_seconds, self._picture, self._sampling_since = seconds, picture, since
         while (left := since + seconds - time.monotonic()) > 0:
             if self._wake.wait(left):
                 break
+        if self.closed:
+            raise Died
         share = 1.0 if seconds <= 0 else min(1.0, (time.monotonic() - since) / seconds)
         self._sampling_since = None
         return share if self.interrupted or self.skipped else 1.0

@@ -6,9 +6,14 @@ import threading
 from collections import deque
 from types import TracebackType
 
+from .failures import Died
+
 
 class Turn:
-    """A place in the queue. `with turn:` waits until it is first and gives the card back at the end."""
+    """A place in the queue. `with turn:` waits until it is first and gives the card back at the end.
+
+    Raises Died instead when the server ends meanwhile.
+    """
 
     def __init__(self, queue: Queue) -> None:
         self._queue = queue
@@ -16,6 +21,8 @@ class Turn:
 
     def __enter__(self) -> None:
         self._first.wait()
+        if self._queue.closed:
+            raise Died
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, where: TracebackType | None
@@ -37,13 +44,21 @@ class Queue:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._turns: deque[Turn] = deque()
+        self.closed = False
+
+    def close(self) -> None:
+        """The server ends: whoever waits is let go with Died."""
+        with self._lock:
+            self.closed = True
+            for turn in self._turns:
+                turn.call()
 
     def turn(self) -> Turn:
         """Take the last place."""
         turn = Turn(self)
         with self._lock:
             self._turns.append(turn)
-            if self._turns[0] is turn:
+            if self.closed or self._turns[0] is turn:
                 turn.call()
         return turn
 
