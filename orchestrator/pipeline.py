@@ -21,6 +21,7 @@ from orchestrator.files import write_json
 if TYPE_CHECKING:
     from orchestrator.a1111.client import A1111
     from orchestrator.dataset.model import CheckResult, Dataset, DatasetPicture
+    from orchestrator.evaluation.ramp import RampResult
     from orchestrator.evaluation.scout import ScoutResult
     from orchestrator.evaluation.verdict import Verdict
     from orchestrator.grid.cells import MakeRecipe
@@ -29,7 +30,10 @@ if TYPE_CHECKING:
     from orchestrator.lora.catalog import LoraFile
     from orchestrator.lora.deploy import Deployed
     from orchestrator.pictures.making import MadeSet
-    from orchestrator.profile.model import Profile
+    from orchestrator.pictures.price import Price
+    from orchestrator.pictures.ramp import Ramp
+    from orchestrator.pictures.sources import Source
+    from orchestrator.profile.model import Expectation, PictureSet, Profile
     from orchestrator.render.engine import Renderer
     from orchestrator.training.events import TrainingEvent
     from orchestrator.training.run import TrainingRun
@@ -60,7 +64,8 @@ def open_renderer(profile: Profile, workspace: Workspace, client: A1111) -> Rend
     from orchestrator.render.engine import Renderer
     from orchestrator.render.server import connect
 
-    return Renderer(connect(client, profile.base.checkpoint, profile.base.vae), PictureCache(workspace.cache))
+    server = connect(client, profile.base.checkpoint, profile.base.vae, memory=workspace.cache)
+    return Renderer(server, PictureCache(workspace.cache))
 
 
 def recipe_maker(profile: Profile, renderer: Renderer) -> MakeRecipe:
@@ -208,11 +213,16 @@ def draw_grids(
     deployed: Sequence[Deployed],
     *,
     only: Iterable[str] = (),
+    native: bool = False,
     on_progress: OnProgress = _quiet,
 ) -> list[GridResult]:
-    """lora → grid: epoch × weight at fixed seeds, with the baseline row; all of the profile's grids, or those named."""
+    """lora → grid: epoch × weight at fixed seeds, with the baseline row; all of the profile's grids, or those named.
+
+    With `native`, the webui's own X/Y/Z plot draws the cells.
+    """
     from orchestrator.grid.cells import plan
     from orchestrator.grid.render import render_grid
+    from orchestrator.render.native import NativeRenderer
 
     wanted = _named([g.name for g in profile.grids], only, "grid")
     results = []
@@ -223,7 +233,7 @@ def draw_grids(
         results.append(
             render_grid(
                 grid,
-                renderer,
+                NativeRenderer(renderer) if native else renderer,
                 workspace.grid(f"{profile.subject.version} {grid_plan.name}"),
                 title=f"{profile.run_name}: {grid_plan.name}",
                 simulated=renderer.server.simulated,
@@ -326,3 +336,96 @@ def _counter(on_progress: OnProgress, what: str, total: int) -> Callable[..., No
         on_progress(what, done, total)
 
     return count
+
+
+def price_pictures(
+    profile: Profile, workspace: Workspace, renderer: Renderer, *, only: Iterable[str] = ()
+) -> tuple[int, Price]:
+    """How many of the profile's picture sets (all, or those named) are not made yet, and what they cost together.
+
+    Pictures of sets whose source is not made yet count as not made.
+    """
+    from orchestrator.pictures.price import price_set, together
+
+    wanted = _named([s.name for s in profile.pictures], only, "picture set")
+    planned: dict[str, int] = {}
+    prices = []
+    for picture_set in profile.pictures:
+        found = price_set(profile, picture_set, workspace, renderer, planned.get(picture_set.source, 0))
+        planned[picture_set.name] = found.pictures
+        if picture_set.name in wanted:
+            prices.append(found)
+    return sum(bool(one.to_draw) for one in prices), together(prices)
+
+
+def vary_pictures(
+    profile: Profile,
+    workspace: Workspace,
+    renderer: Renderer,
+    picture_set: PictureSet,
+    sources: Sequence[Source],
+    *,
+    on_progress: OnProgress = _quiet,
+) -> MadeSet:
+    """pictures → pictures: `sources` × changes × seeds as the set that `picture_set` describes, which is not in the
+    profile.
+    """
+    from orchestrator.pictures.ramp import refuse_drawn_over
+    from orchestrator.pictures.sets import make_set
+
+    refuse_drawn_over(profile, workspace, picture_set.name, "vary")
+    what = f"pictures: {picture_set.name}"
+    return make_set(
+        profile,
+        picture_set,
+        workspace,
+        renderer,
+        functools.partial(on_progress, what),
+        given=sources,
+        made_by="vary",
+    )
+
+
+def ramp_pictures(
+    profile: Profile,
+    workspace: Workspace,
+    renderer: Renderer,
+    ramp: Ramp,
+    *,
+    expects: Expectation | None = None,
+    on_progress: OnProgress = _quiet,
+) -> tuple[RampResult, Path]:
+    """Draw a ramp, count its hits, mark where img2img loses the person, and draw its contact sheet."""
+    from orchestrator.evaluation.evaluate import workspace_eyes
+    from orchestrator.evaluation.ramp import look_at_ramp
+    from orchestrator.evaluation.ramp_sheet import write_ramp_sheet
+    from orchestrator.files import picture_files
+    from orchestrator.pictures.ramp import draw_ramp
+
+    drawn = draw_ramp(profile, workspace, renderer, ramp, functools.partial(on_progress, f"pictures: {ramp.name}"))
+    # The other pictures of the set a source lies in show the same person.
+    folders = dict.fromkeys(source.path.parent for source in ramp.sources)
+    sets = workspace.picture_set(ramp.name).parent
+    siblings = [path for folder in folders if folder.parent == sets for path in picture_files(folder)]
+    given = {source.path for source in ramp.sources}
+    looked_at = sum(not picture.error for picture in drawn.pictures)
+    result = look_at_ramp(
+        drawn,
+        workspace_eyes(workspace, renderer.server.client),
+        expects=expects,
+        same_person=[path for path in siblings if path not in given],
+        simulated=renderer.server.simulated,
+        on_looked=_counter(on_progress, f"look for {expects}", looked_at) if expects else None,
+    )
+    return result, write_ramp_sheet(result, workspace)
+
+
+def picture_sheet(workspace: Workspace, name: str, *, columns: int = 0) -> Path:
+    """Draw the contact sheet of a picture set; of a ramp, with its settings and what was seen. Returns the PNG."""
+    from orchestrator.evaluation.ramp import read_ramp
+    from orchestrator.evaluation.ramp_sheet import write_ramp_sheet
+    from orchestrator.grid.set_sheet import write_set_sheet
+
+    folder = workspace.picture_set(name)
+    ramp = read_ramp(folder)
+    return write_set_sheet(folder, columns=columns) if ramp is None else write_ramp_sheet(ramp, workspace)

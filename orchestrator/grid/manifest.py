@@ -1,11 +1,15 @@
-"""What is written beside the sheets: which cell shows which picture, drawn from which recipe, with which proof."""
+"""What is written beside the sheets: which cell shows which picture, drawn from which recipe.
+
+What the cells' recipes share stands there once, and each cell holds only what it has of its own: ten thousand whole
+recipes would be a file no browser opens. The proof of each picture lies beside it, as `.json` of the same name.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, Literal
 
@@ -15,7 +19,7 @@ from orchestrator.grid.cells import Grid
 
 MANIFEST_NAME = "manifest.json"
 #: Raised when a reader of an older manifest would misread a newer one.
-FORMAT = 1
+FORMAT = 2
 
 State = Literal["ready", "failed", "left out", "pending"]
 
@@ -37,8 +41,8 @@ class Entry:
     reason: str = ""
     #: Whether the picture was there already.
     cached: bool = False
+    #: What its recipe has that `Manifest.shared` does not say; None where the cell is left out. See `recipe_of`.
     recipe: Mapping[str, Any] | None = None
-    proof: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True)
@@ -63,6 +67,8 @@ class Manifest:
     epochs: tuple[int, ...]
     weights: tuple[float, ...]
     entries: tuple[Entry, ...]
+    #: What the recipes of all cells have in common.
+    shared: Mapping[str, Any]
     sheets: tuple[SheetEntry, ...] = ()
     #: Names what the sheets show; the same again means that they need not be drawn again.
     drawn: str = ""
@@ -70,6 +76,10 @@ class Manifest:
     def count(self, state: State) -> int:
         """How many cells are in that state."""
         return sum(entry.state == state for entry in self.entries)
+
+    def recipe_of(self, entry: Entry) -> dict[str, Any] | None:
+        """The whole recipe of a cell, as `Recipe.to_dict` gives it; None where the cell is left out."""
+        return None if entry.recipe is None else {**self.shared, **entry.recipe}
 
     @property
     def summary(self) -> str:
@@ -82,8 +92,23 @@ class Manifest:
         return ", ".join(words)
 
 
-def from_grid(grid: Grid, entries: Sequence[Entry], *, title: str, simulated: bool) -> Manifest:
-    """The manifest of `grid` with its cells as they stand."""
+def shared_recipe(grid: Grid) -> dict[str, Any]:
+    """What the recipes of all cells of `grid` have in common."""
+    drawn = [cell.recipe for cell in grid.cells if cell.recipe is not None]
+    if not drawn:
+        return {}
+    first = drawn[0]
+    return {
+        name: value
+        for name, value in first.to_dict().items()
+        if all(getattr(recipe, name) == getattr(first, name) for recipe in drawn)
+    }
+
+
+def from_grid(
+    grid: Grid, entries: Sequence[Entry], shared: Mapping[str, Any], *, title: str, simulated: bool
+) -> Manifest:
+    """The manifest of `grid` with its cells as they stand; `shared` is `shared_recipe(grid)`."""
     return Manifest(
         name=grid.name,
         title=title,
@@ -95,6 +120,7 @@ def from_grid(grid: Grid, entries: Sequence[Entry], *, title: str, simulated: bo
         epochs=grid.epochs,
         weights=grid.weights,
         entries=tuple(entries),
+        shared=shared,
     )
 
 
@@ -114,8 +140,14 @@ def fingerprint(manifest: Manifest, *settings: object) -> str:
 
 
 def to_dict(manifest: Manifest) -> dict[str, Any]:
-    """Plain values for JSON; `from_dict` is the inverse."""
-    return {"format": FORMAT, **asdict(manifest)}
+    """Plain values for JSON; `from_dict` is the inverse. The entries' own values are not copied."""
+    values = {field.name: getattr(manifest, field.name) for field in fields(manifest)}
+    values["entries"] = [{field.name: getattr(entry, field.name) for field in _ENTRY} for entry in manifest.entries]
+    values["sheets"] = [asdict(sheet) for sheet in manifest.sheets]
+    return {"format": FORMAT, **values}
+
+
+_ENTRY = fields(Entry)
 
 
 def from_dict(values: Mapping[str, Any]) -> Manifest:

@@ -22,6 +22,8 @@ from orchestrator.render.recipe import Recipe
 PICTURES = "pictures"
 #: Seconds between two writes of the viewer's data while pictures arrive.
 _DATA_PAUSE_S = 2.0
+#: … and at most this share of the time is spent on writing it, however many cells there are.
+_DATA_SHARE = 0.03
 #: Raised when a sheet of the same pictures would look different.
 _SHEET_FORMAT = 1
 #: The sheet of all seeds is for comparing; every seed has a sheet of its own for looking closely.
@@ -42,10 +44,6 @@ class Rendered(Protocol):
     @property
     def cached(self) -> bool:
         """Whether it was there already."""
-
-    @property
-    def proof(self) -> Mapping[str, Any]:
-        """What the server says it really used."""
 
     @property
     def error(self) -> str:
@@ -167,8 +165,9 @@ class _Progress:
         self._cells: dict[str, list[int]] = {}
         for index, key in enumerate(self._keys):
             self._cells.setdefault(key, []).append(index)
-        self._entries = [_waiting(cell, key) for cell, key in zip(grid.cells, self._keys, strict=True)]
-        self._written = time.monotonic()
+        self._shared = manifests.shared_recipe(grid)
+        self._entries = [_waiting(cell, key, self._shared) for cell, key in zip(grid.cells, self._keys, strict=True)]
+        self._due = time.monotonic() + _DATA_PAUSE_S
 
     def arrived(self, picture: Any) -> None:
         """Take in one picture and say so."""
@@ -176,11 +175,14 @@ class _Progress:
         if self._on_picture is not None:
             self._on_picture(picture)
         with self._lock:
-            due = time.monotonic() - self._written >= _DATA_PAUSE_S
+            started = time.monotonic()
+            due = started >= self._due
             if due:
-                self._written = time.monotonic()
+                self._due = float("inf")
         if due:
             write_data(self._folder, self.manifest(()))
+            now = time.monotonic()
+            self._due = now + max(_DATA_PAUSE_S, (now - started) / _DATA_SHARE)
 
     def note(self, picture: Rendered) -> None:
         """Take in one picture; a second time changes nothing."""
@@ -188,7 +190,7 @@ class _Progress:
             with self._lock:
                 if self._entries[index].state != "pending":
                     continue
-            entry = _done(self._grid.cells[index], picture, self._folder)
+            entry = _done(self._grid.cells[index], self._entries[index], picture, self._folder)
             with self._lock:
                 self._entries[index] = entry
 
@@ -198,12 +200,14 @@ class _Progress:
 
         with self._lock:
             entries = list(self._entries)
-        state = manifests.from_grid(self._grid, entries, title=self._title, simulated=self._simulated)
+        state = manifests.from_grid(self._grid, entries, self._shared, title=self._title, simulated=self._simulated)
         return evolve(state, sheets=tuple(sheets))
 
 
-def _waiting(cell: Cell, key: str) -> Entry:
-    recipe = None if cell.recipe is None else cell.recipe.to_dict()
+def _waiting(cell: Cell, key: str, shared: Mapping[str, Any]) -> Entry:
+    recipe = None
+    if cell.recipe is not None:
+        recipe = {name: value for name, value in cell.recipe.to_dict().items() if name not in shared}
     return Entry(
         cell.epoch,
         cell.weight,
@@ -216,16 +220,18 @@ def _waiting(cell: Cell, key: str) -> Entry:
     )
 
 
-def _done(cell: Cell, picture: Rendered, folder: Path) -> Entry:
+def _done(cell: Cell, waiting: Entry, picture: Rendered, folder: Path) -> Entry:
     from dataclasses import replace as evolve
 
-    waiting = _waiting(cell, picture.key)
     if picture.error:
-        return evolve(waiting, state="failed", reason=picture.error, proof=dict(picture.proof or {}) or None)
+        return evolve(waiting, state="failed", reason=picture.error)
     # ".": the picture's own suffix, should a server ever send something else than PNG
     name = f"{PICTURES}/{cell.stem}{picture.path.suffix or '.png'}"
     link_or_copy(picture.path, folder / name)
-    return evolve(waiting, state="ready", picture=name, cached=picture.cached, proof=dict(picture.proof or {}) or None)
+    proof = picture.path.with_suffix(".json")
+    if proof.is_file():
+        link_or_copy(proof, (folder / name).with_suffix(".json"))
+    return evolve(waiting, state="ready", picture=name, cached=picture.cached)
 
 
 def link_or_copy(source: Path, target: Path) -> Path:
@@ -255,5 +261,6 @@ def _tidy(folder: Path, known: Manifest | None, finished: Manifest) -> None:
     for name in before - now:
         path = (folder / name).resolve()
         if path.is_relative_to(root):
-            with contextlib.suppress(OSError):
-                path.unlink()
+            for file in (path, path.with_suffix(".json")):
+                with contextlib.suppress(OSError):
+                    file.unlink()

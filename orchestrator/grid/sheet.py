@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -11,7 +10,7 @@ from pathlib import Path
 from PIL import Image, ImageDraw, PngImagePlugin
 
 from orchestrator.errors import InputError, PictureError
-from orchestrator.files import open_picture, write_bytes
+from orchestrator.files import beside, open_picture
 from orchestrator.grid.cells import Cell, Grid
 from orchestrator.grid.fonts import font, text_width, wrap
 from orchestrator.grid.layout import Layout, lay_out
@@ -97,10 +96,11 @@ def write_sheet(image: Image.Image, path: Path, reference: Mapping[str, object])
     """Write a sheet as PNG with `reference` (which manifest, which seeds) in its text chunk. Raises `StorageError`."""
     chunk = PngImagePlugin.PngInfo()
     chunk.add_itxt(TEXT_CHUNK, json.dumps(reference, ensure_ascii=False))
-    stream = io.BytesIO()
-    # Level 1: a third of the time of the default for a tenth more bytes.
-    image.save(stream, "PNG", pnginfo=chunk, compress_level=1)
-    return write_bytes(path, stream.getvalue(), durable=False)
+    # Level 1: a third of the time of the default for a tenth more bytes. Straight to the disk: bytes in memory
+    # besides its pixels are too much.
+    with beside(path) as temporary:
+        image.save(temporary, "PNG", pnginfo=chunk, compress_level=1)
+    return path
 
 
 def _picture_size(grid: Grid, seeds: Sequence[int], shown: Mapping[Cell, Shown]) -> tuple[int, int]:

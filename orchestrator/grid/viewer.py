@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import json
+from collections.abc import Mapping
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -43,11 +44,15 @@ def _for_script(manifest: Manifest) -> dict[str, Any]:
     values["seeds"] = [str(seed) for seed in manifest.seeds]
     for entry in values["entries"]:
         entry["seed"] = str(entry["seed"])
-        if entry["recipe"]:
-            entry["recipe"] = {**entry["recipe"], "seed": str(entry["recipe"].get("seed", "")), "init_path": None}
-        # a viewer may be sent away: no paths of this machine; the proof repeats the recipe, and the manifest keeps it
-        del entry["proof"]
-    return {**values, "summary": manifest.summary}
+        if entry["recipe"] is not None:
+            entry["recipe"] = _sendable(entry["recipe"])
+    return {**values, "shared": _sendable(manifest.shared), "summary": manifest.summary}
+
+
+def _sendable(recipe: Mapping[str, Any]) -> dict[str, Any]:
+    # A viewer may be sent away: no paths of this machine.
+    kept = {key: value for key, value in recipe.items() if not key.endswith("_path")}
+    return {**kept, "seed": str(kept["seed"])} if "seed" in kept else kept
 
 
 def page(manifest: Manifest) -> str:

@@ -32,7 +32,12 @@ class PictureCache:
 
     def proof(self, key: str) -> dict[str, Any]:
         """What is recorded beside the picture; empty when the record is gone."""
-        value = read_json(self.picture(key).with_suffix(".json"))
+        return self.proof_of(self.picture(key))
+
+    @staticmethod
+    def proof_of(path: Path) -> dict[str, Any]:
+        """What is recorded beside the picture at `path`."""
+        value = read_json(path.with_suffix(".json"))
         return value if isinstance(value, dict) else {}
 
     def put(self, key: str, picture: bytes, record: dict[str, Any]) -> Path:

@@ -1,20 +1,26 @@
-"""Recipes → proven pictures: from the cache, or drawn with two requests in flight."""
+"""Recipes → proven pictures: from the cache, or drawn so that the graphics card never waits."""
 
 from __future__ import annotations
 
+import contextlib
+import queue
 import threading
-import time
-from collections.abc import Callable, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from orchestrator.errors import PictureError, ProofError, ServerError, ToolError
+from orchestrator.errors import OrchestratorError, ProofError, ServerUnreachable, ToolError
+from orchestrator.render import settings_guard
 from orchestrator.render.cache import PictureCache
-from orchestrator.render.payload import payload, route
-from orchestrator.render.proof import differences, picture_problems, record
+from orchestrator.render.canary import not_applied
+from orchestrator.render.dispatch import Dispatcher
+from orchestrator.render.host import Drawn, Failed, Host, Restart
+from orchestrator.render.orders import Order, orders
+from orchestrator.render.patience import Patience
+from orchestrator.render.proof import record
 from orchestrator.render.recipe import Recipe
+from orchestrator.render.same import that_draw_alike
 from orchestrator.render.server import Server, refuse_unknown
 
 #: A1111 encodes PNGs outside its queue lock: one request being drawn and one waiting keep the card busy; more gain
@@ -32,22 +38,45 @@ class Picture:
     recipe: Recipe
     key: str
     cached: bool = False
-    proof: dict[str, Any] = field(default_factory=dict)
     error: str = ""
     #: A1111 drew something else than asked (the proof failed), as opposed to answering with an error.
     refused: bool = False
 
+    @property
+    def proof(self) -> dict[str, Any]:
+        """What is recorded beside the picture; empty where there is none. Read from the disk, so that ten thousand
+        pictures need no memory for it.
+        """
+        return {} if self.error else PictureCache.proof_of(self.path)
+
 
 OnPicture = Callable[[Picture], None]
+Say = Callable[[str], None]
+
+
+def _quiet(sentence: str) -> None:
+    """Nobody listens."""
 
 
 @dataclass(frozen=True)
 class Renderer:
-    """Draws on one server, through one cache."""
+    """Draws on one server, or on several that draw the same, through one cache.
+
+    `server` is the one recipes are made for; `others` help when a probe picture proves that they draw the same.
+    `restarts` maps an address to what restarts the server there, every `restart_every` pictures (0 = never). `say` is
+    told what happens meanwhile: a server that went away, one that is left out.
+    """
 
     server: Server
     cache: PictureCache
     in_flight: int = IN_FLIGHT
+    others: tuple[Server, ...] = ()
+    patience: Patience = field(default_factory=Patience)
+    restarts: Mapping[str, Restart] = field(default_factory=dict)
+    restart_every: int = 0
+    say: Say = _quiet
+    #: Servers whose remembered facts were seen again in a picture, by address.
+    _sure: dict[str, Server] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def missing(self, recipes: Sequence[Recipe]) -> int:
         """How many pictures would have to be drawn."""
@@ -58,7 +87,7 @@ class Renderer:
 
         Pictures are kept one by one as they arrive. One that A1111 refuses or that is not proven carries its error and
         does not stop the others, unless the first ones all fail. Raises `InputError` before anything is drawn when a
-        name is unknown to the server, `ServerUnreachable` when the server is gone, `StorageError` when the disk is
+        name is unknown to the server, `ServerUnreachable` when the server stays away, `StorageError` when the disk is
         full; what arrived before is kept.
         """
         done: dict[str, Picture] = {}
@@ -66,99 +95,177 @@ class Renderer:
         for recipe in recipes:
             wanted.setdefault(recipe.key, recipe)
         report = on_picture or (lambda picture: None)
-        to_draw: list[tuple[str, Recipe]] = []
+        to_draw: list[Recipe] = []
         for key, recipe in wanted.items():
             if self.cache.has(key):
-                done[key] = Picture(self.cache.picture(key), recipe, key, cached=True, proof=self.cache.proof(key))
+                done[key] = Picture(self.cache.picture(key), recipe, key, cached=True)
                 report(done[key])
             else:
-                to_draw.append((key, recipe))
+                to_draw.append(recipe)
         if to_draw:
-            refuse_unknown(
-                self.server,
-                [r for _, r in to_draw],
-                self.server.client.loras() if any(r.loras for _, r in to_draw) else [],
-            )
-            # img2img draws a little of its noise from what the request before left behind (observed on 1.10.1): one at
-            # a time and always in the same order, a set that is drawn twice from nothing comes out the same.
-            in_flight = 1 if any(recipe.init_sha256 for _, recipe in to_draw) else self.in_flight
-            for picture in self._draw_all(_cheapest_order(to_draw), report, in_flight, hopeful=bool(done)):
-                done[picture.key] = picture
+            listed = self.server.client.loras() if any(recipe.loras for recipe in to_draw) else []
+            refuse_unknown(self.server, to_draw, listed)
+            with self._drawing(to_draw, hopeful=bool(done)) as pictures:
+                for picture in pictures:
+                    # Of a batch that is drawn again for one of its pictures, the others were not asked for.
+                    if picture.key in wanted and picture.key not in done:
+                        done[picture.key] = picture
+                        report(picture)
         return [done[recipe.key] for recipe in recipes]
 
-    def _draw_all(
-        self, to_draw: Sequence[tuple[str, Recipe]], report: OnPicture, in_flight: int, *, hopeful: bool
-    ) -> list[Picture]:
-        drawn: list[Picture] = []
-        waiting = iter(to_draw)
-        running: set[Future[Picture]] = set()
-        stop = threading.Event()
-        pool = ThreadPoolExecutor(in_flight, thread_name_prefix="draw")
+    @contextlib.contextmanager
+    def _drawing(self, to_draw: Sequence[Recipe], *, hopeful: bool) -> Iterator[Iterator[Picture]]:
+        asked = [self._sure.get(server.client.url, server) for server in self._servers(to_draw)]
+        servers = that_draw_alike(asked, to_draw, self.say)
+        self._sure.update({server.client.url: server for server in servers})
+        before = [(server, settings_guard.secure(server, to_draw)) for server in servers]
+        refused: frozenset[str] = frozenset()
+        for server in servers:
+            refused |= not_applied(server, to_draw, self.cache.folder)
+        work = _Work(self, servers, orders(to_draw), refused)
         try:
-            while True:
-                while len(running) < in_flight and (item := next(waiting, None)) is not None:
-                    running.add(pool.submit(self._draw, *item, stop))
-                if not running:
-                    return drawn
-                finished, running = wait(running, return_when=FIRST_COMPLETED)
-                for future in finished:
-                    picture = future.result()
-                    drawn.append(picture)
-                    report(picture)
-                # Where others of this request were drawn before, or a picture became NaN, these cells fail and not the
-                # whole.
-                if not hopeful and len(drawn) >= GIVE_UP_AFTER and all(_is_general(p.error) for p in drawn):
-                    _give_up(drawn)
+            yield work.pictures(hopeful=hopeful)
         finally:
-            # After Ctrl-C or an error the requests in flight are still waited for: A1111 draws them anyway, and they
-            # are kept.
-            stop.set()
-            pool.shutdown(wait=True, cancel_futures=True)
+            work.end()
+            for server, settings in before:
+                # What the drawing ended with matters more than a server that is gone.
+                with contextlib.suppress(OrchestratorError):
+                    for name in settings_guard.put_back(server, settings):
+                        self.say(f"{server.client.url} had kept {name} from a request; it is put back")
 
-    def _draw(self, key: str, recipe: Recipe, stop: threading.Event) -> Picture:
-        path = self.cache.picture(key)
-        if stop.is_set():
-            return Picture(path, recipe, key, error="stopped")
-        started = time.monotonic()
+    def _servers(self, to_draw: Sequence[Recipe]) -> list[Server]:
+        # img2img draws a little of its noise from what the request before left behind: one server, one at a time.
+        return [self.server] if any(recipe.init_sha256 for recipe in to_draw) else [self.server, *self.others]
+
+
+class _Work:
+    """One call of `render`: the workers of all servers, and what they hand over."""
+
+    def __init__(
+        self, renderer: Renderer, servers: Sequence[Server], asked: Sequence[Order], not_applied: frozenset[str]
+    ) -> None:
+        self._renderer, self._cache = renderer, renderer.cache
+        self._not_applied = not_applied
+        self._stop = threading.Event()
+        self._dispatcher = Dispatcher(asked)
+        self._results: queue.Queue[list[Picture] | BaseException | None] = queue.Queue()
+        one_by_one = any(order.is_img2img for order in asked)
+        slots = 1 if one_by_one else renderer.in_flight
+        self._hosts = [
+            Host(
+                server,
+                slots=slots,
+                patience=renderer.patience,
+                stop=self._stop,
+                say=renderer.say,
+                restart=renderer.restarts.get(server.client.url),
+                restart_every=renderer.restart_every,
+            )
+            for server in servers
+        ]
+        # One more than the slots: while two requests are with the server, an answer is proven and written.
+        workers = 1 if one_by_one else slots + 1
+        self._threads = [
+            threading.Thread(target=self._worker, args=(number,), name=f"draw {number}", daemon=True)
+            for number in range(len(self._hosts))
+            for _ in range(workers)
+        ]
+        self._watchers = [threading.Thread(target=host.watch, name="watch", daemon=True) for host in self._hosts]
+
+    def pictures(self, *, hopeful: bool) -> Iterator[Picture]:
+        """Every picture as it arrives. Raises what ends the whole drawing."""
+        for thread in (*self._threads, *self._watchers):
+            thread.start()
+        working = len(self._threads)
+        first: list[Picture] = []
+        gone: BaseException | None = None
+        while working:
+            try:
+                # With a timeout, because Windows would not let Ctrl-C through otherwise.
+                result = self._results.get(timeout=0.25)
+            except queue.Empty:
+                continue
+            if result is None:
+                working -= 1
+            elif isinstance(result, ServerUnreachable):
+                gone = result
+            elif isinstance(result, BaseException):
+                raise result
+            else:
+                yield from result
+                if not hopeful and len(first) < GIVE_UP_AFTER:
+                    first += [picture for picture in result if picture.key]
+                    _give_up_if_hopeless(first)
+        if gone is not None and self._dispatcher.left():
+            raise gone
+
+    def end(self) -> None:
+        """Stop all workers. What is in flight is kept if it arrives at once, else interrupted."""
+        finished = not any(thread.is_alive() for thread in self._threads)
+        self._stop.set()
+        self._dispatcher.stop()
+        if not finished:
+            for host in self._hosts:
+                host.end()
+        for thread in (*self._threads, *self._watchers):
+            if thread.ident is not None:
+                thread.join()
+
+    def _worker(self, number: int) -> None:
+        host = self._hosts[number]
         try:
-            client = self.server.client
-            answer = client.img2img(payload(recipe)) if route(recipe) == "img2img" else client.txt2img(payload(recipe))
-            default = self.server.samplers.get(recipe.sampler, "")
-            found = differences(recipe, answer, default) or picture_problems(recipe, answer.pictures[0])
-            if found:
-                raise ProofError(found)
-            proof = record(recipe, answer, time.monotonic() - started, simulated=self.server.simulated)
-            self.cache.put(key, answer.pictures[0], proof)
-            return Picture(path, recipe, key, proof=proof)
-        except (ProofError, ServerError, PictureError) as error:
-            return Picture(path, recipe, key, error=error.what, refused=isinstance(error, ProofError))
+            while (order := self._dispatcher.next(number)) is not None:
+                try:
+                    pictures = self._draw(order, host)
+                except ServerUnreachable as error:
+                    self._dispatcher.give_back(order)
+                    if self._stop.is_set() or not host.wait_until_back():
+                        self._results.put(error)
+                        break
+                    continue
+                except BaseException as error:
+                    self._results.put(error)
+                    break
+                self._results.put(pictures)
+                self._dispatcher.done()
+        finally:
+            self._results.put(None)
+
+    def _draw(self, order: Order, host: Host) -> list[Picture]:
+        bad = next((use for use in order.recipes[0].loras if use.weight and use.sha256 in self._not_applied), None)
+        try:
+            if bad is not None:
+                raise Failed(f"the server lists the LoRA {bad.stem} and does not apply it", refused=True)
+            drawn = host.draw(order)
+        except Failed as failed:
+            return [
+                Picture(self._cache.picture(recipe.key), recipe, recipe.key, error=str(failed), refused=failed.refused)
+                for recipe in order.recipes
+            ]
+        return [self._keep(recipe, drawn, host) for recipe in order.recipes]
+
+    def _keep(self, recipe: Recipe, drawn: Drawn, host: Host) -> Picture:
+        server = host.server
+        more = {"after": "a txt2img of 1 step with seed 0 and the same prompt"} if recipe.init_sha256 else {}
+        proof = record(
+            recipe,
+            drawn.answer,
+            drawn.seconds / len(drawn.answer.pictures),
+            server=server.client.url,
+            simulated=server.simulated,
+            **more,
+        )
+        path = self._cache.put(recipe.key, drawn.answer.pictures[recipe.batch_position], proof)
+        return Picture(path, recipe, recipe.key)
 
 
-def _is_general(error: str) -> bool:
-    return bool(error) and "NansException" not in error
-
-
-def _give_up(drawn: Sequence[Picture]) -> None:
-    if all(picture.refused for picture in drawn):
-        raise ProofError([f"the first {len(drawn)} pictures are all refused, the first because {drawn[0].error}"])
+def _give_up_if_hopeless(first: Sequence[Picture]) -> None:
+    # A picture that became NaN says nothing of the others.
+    if len(first) < GIVE_UP_AFTER or not all(p.error and "NansException" not in p.error for p in first):
+        return
+    if all(picture.refused for picture in first):
+        raise ProofError([f"the first {len(first)} pictures are all refused, the first because {first[0].error}"])
     raise ToolError(
-        f"The first {len(drawn)} pictures all failed: {drawn[0].error}",
+        f"The first {len(first)} pictures all failed: {first[0].error}",
         fix="Nothing wrong was kept. Mend the cause, then run the same command again.",
     )
-
-
-def _cheapest_order(to_draw: Sequence[tuple[str, Recipe]]) -> list[tuple[str, Recipe]]:
-    """LoRA file outermost, then its weight, then the prompt, then the seed.
-
-    Measured on 1.10.1: another LoRA file costs twice another weight, so this order is 1.8 times faster than LoRA
-    innermost. Pictures without LoRA come first: residue of a LoRA that was taken out has been reported, and the
-    baseline must be free of it.
-    """
-
-    def cost_of_change(item: tuple[str, Recipe]) -> tuple[object, ...]:
-        recipe = item[1]
-        files = tuple(lora.sha256 for lora in recipe.loras)
-        weights = tuple(lora.weight for lora in recipe.loras)
-        return (recipe.checkpoint_hash, recipe.vae, files, weights, recipe.prompt, recipe.seed)
-
-    return sorted(to_draw, key=cost_of_change)

@@ -9,11 +9,13 @@ from typing import Any
 
 from orchestrator.errors import PictureError
 from orchestrator.render.recipe import Recipe
+from orchestrator.render.server import Server, vae_settings
 
 
-def payload(recipe: Recipe) -> dict[str, Any]:
-    """The request body for `recipe`. Reads the init picture when there is one; raises `PictureError` when it is
-    gone.
+def payload(recipe: Recipe, server: Server) -> dict[str, Any]:
+    """The request body for `recipe`; for the first of a batch, that of the whole batch.
+
+    Reads the init picture and the mask when there are any; raises `PictureError` when they are gone.
     """
     body: dict[str, Any] = {
         "prompt": recipe.tagged_prompt,
@@ -25,7 +27,6 @@ def payload(recipe: Recipe) -> dict[str, Any]:
         "steps": recipe.steps,
         "cfg_scale": recipe.cfg_scale,
         "sampler_name": recipe.sampler,
-        "scheduler": recipe.scheduler,
         "width": recipe.width,
         "height": recipe.height,
         "batch_size": recipe.batch_size,
@@ -36,11 +37,13 @@ def payload(recipe: Recipe) -> dict[str, Any]:
         # Left out, these are whatever the webui's settings say: restored faces would be somebody else's.
         "restore_faces": False,
         "tiling": False,
-        "override_settings": _settings(recipe),
+        "override_settings": overridden(recipe, server),
         # The user's settings stay as they are. That costs nothing: A1111 swaps a checkpoint's weights only when the
         # next request asks for others. Only a VAE is loaded anew each time.
         "override_settings_restore_afterwards": True,
     }
+    if recipe.scheduler and server.schedulers:
+        body["scheduler"] = recipe.scheduler
     if recipe.init_sha256:
         body["init_images"] = [_file(recipe.init_path, "the picture to vary")]
         body["denoising_strength"] = recipe.denoising_strength
@@ -56,18 +59,31 @@ def payload(recipe: Recipe) -> dict[str, Any]:
     return body
 
 
+def settling(recipe: Recipe, server: Server) -> dict[str, Any]:
+    """The request that is drawn before an img2img one, so that what it leaves behind is always the same.
+
+    The VAE encodes the init picture with noise from a global random state that the job before has left (observed on
+    1.10.1 and Forge). This tiny job has a seed of its own and the same prompt, so that no LoRA has to be swapped for
+    it.
+    """
+    plain = recipe.evolve(
+        seed=0, steps=1, width=64, height=64, init_sha256="", mask_sha256="", batch_size=1, batch_position=0,
+        alwayson_scripts="",
+    )  # fmt: skip
+    return payload(plain, server)
+
+
 def route(recipe: Recipe) -> str:
     """`txt2img` or `img2img`."""
     return "img2img" if recipe.init_sha256 else "txt2img"
 
 
-def _settings(recipe: Recipe) -> dict[str, Any]:
+def overridden(recipe: Recipe, server: Server) -> dict[str, Any]:
+    """The options of the webui that the request for `recipe` overrides."""
     settings: dict[str, Any] = {"CLIP_stop_at_last_layers": recipe.clip_skip}
     if recipe.checkpoint:
         settings["sd_model_checkpoint"] = recipe.checkpoint
-    if recipe.vae:
-        settings["sd_vae"] = recipe.vae
-    return settings
+    return settings | (vae_settings(server) if recipe.vae else {})
 
 
 def _file(path: Path | None, what: str) -> str:

@@ -11,6 +11,7 @@ import json
 import math
 import re
 from dataclasses import asdict, dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -79,7 +80,7 @@ class Recipe:
         """The prompt as A1111 gets it, with the LoRA tags in front."""
         return " ".join([*(lora.tag for lora in self.loras), self.prompt]) if self.loras else self.prompt
 
-    @property
+    @cached_property
     def key(self) -> str:
         """The sha256 (64 hex digits) of the canonical recipe. Raises ValueError for NaN or infinite numbers."""
         return hashlib.sha256(canonical(self).encode("utf-8")).hexdigest()

@@ -1,29 +1,44 @@
-"""What a server is, found out once before anything is drawn: its version, its checkpoint by hash, the names it
-knows.
+"""What a server is, found out before anything is drawn: fork and version, checkpoint by hash, the names it knows.
+
+A server tells its version and hashes a checkpoint only when it draws. So the first time it is asked for one tiny
+picture, the probe; after that the answer is remembered (`memory`) for as long as nothing it lists has changed, and a
+grid that is complete already needs no drawing at all.
 """
 
 from __future__ import annotations
 
-import difflib
+import hashlib
+import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
 
 from orchestrator.a1111.client import A1111
+from orchestrator.a1111.dialect import Dialect, recognise
 from orchestrator.a1111.models import Checkpoint, GenerationInfo, LoraEntry
-from orchestrator.errors import InputError, ToolError
+from orchestrator.errors import InputError, InstallError, ToolError
+from orchestrator.files import read_json, write_json
+from orchestrator.render import lint
+from orchestrator.render.names import server_version, split_sampler, unknown
 from orchestrator.render.recipe import Recipe, has_lora_tag
+
+_MEMORY = "servers.json"
 
 
 @dataclass(frozen=True)
 class Server:
     """A server whose facts are known.
 
-    `checkpoint_hash` is the short hash (10 digits) A1111 writes into its infotexts; `vae_hash` likewise, empty without
-    a VAE file. `vae` is the one to ask for (empty = as the webui is set). `samplers` maps each name to the schedule it
-    takes when asked for "Automatic".
+    `version` names fork and version (`A1111 v1.10.1`). `checkpoint_hash` is the short hash (10 digits) A1111 writes
+    into its infotexts; `vae_hash` likewise, empty without a VAE file. `vae` is the one to ask for (empty = as the webui
+    is set). `samplers` maps each name to the schedule it takes when asked for "Automatic"; `schedulers` each name and
+    label of a schedule to its label, and is empty where schedules are part of the sampler's name (forge-classic).
+    `probed` tells whether the facts were seen in a picture just now, or remembered.
     """
 
     client: A1111
+    dialect: Dialect
     version: str
     checkpoint: str
     checkpoint_hash: str
@@ -31,28 +46,65 @@ class Server:
     vae: str
     vae_hash: str
     samplers: Mapping[str, str]
-    schedulers: frozenset[str]
+    schedulers: Mapping[str, str]
     simulated: bool
+    vae_path: str = ""
+    aliases: Mapping[str, str] = field(default_factory=dict)
+    probed: bool = True
+    memory: Path | None = field(default=None, compare=False)
+
+    def sampler(self, sampler: str, scheduler: str) -> tuple[str, str]:
+        """(sampler, schedule) as this server takes them: `DPM++ 2M Karras` is put apart, or together."""
+        return split_sampler(sampler, scheduler, self.samplers, self.schedulers)
 
 
-def connect(client: A1111, checkpoint: str = "", vae: str = "") -> Server:
+def connect(client: A1111, checkpoint: str = "", vae: str = "", *, memory: Path | None = None) -> Server:
     """Find out what `client` talks to, with `checkpoint` (empty = the loaded one) and `vae` (empty = as set).
 
-    Draws one 64×64 picture of one step: only that makes A1111 load the checkpoint, hash it and say its version. Raises
-    `InputError` for an unknown checkpoint or VAE and for options that would spoil every picture.
+    Draws one 64×64 picture of one step, unless `memory` (a folder) knows this server and nothing it lists has changed.
+    Raises `InputError` for an unknown checkpoint or VAE and for options that would spoil every picture.
     """
     options = client.options()
-    _refuse_options(options)
-    samplers = {s.name: s.options.get("scheduler", "automatic") for s in client.samplers()}
-    schedulers = frozenset(name for s in client.schedulers() for name in (s.name, s.label))
-    if vae:
-        _refuse_vae(vae, [known.model_name for known in client.vaes()])
+    for what, why, fix in lint.option_problems(options):
+        raise InputError(what, cause=why, fix=fix)
+    dialect = recognise(client)
+    samplers = client.samplers()
+    schedulers = client.schedulers()
     models = client.models()
     entry = _checkpoint(models, checkpoint or str(options.get("sd_model_checkpoint") or ""))
     if checkpoint and entry is None:
         names = [known.model_name for known in models]
-        raise InputError(_unknown("checkpoint", checkpoint, names), fix="Correct `base.checkpoint` in the profile.")
-    info = client.txt2img(_probe(entry, vae)).info
+        raise InputError(unknown("checkpoint", checkpoint, names), fix="Correct `base.checkpoint` in the profile.")
+    vae_path = _vae_path(client, vae) if vae else ""
+    server = Server(
+        client=client,
+        dialect=dialect,
+        version="",
+        checkpoint=entry.title if entry else "",
+        checkpoint_hash="",
+        checkpoint_path=entry.filename if entry else "",
+        vae=vae,
+        vae_hash="",
+        vae_path=vae_path,
+        samplers={s.name: s.options.get("scheduler", "automatic") for s in samplers},
+        schedulers={name: s.label for s in schedulers for name in (s.name, s.label)},
+        aliases={alias: s.name for s in samplers for alias in s.aliases},
+        simulated=client.simulated,
+        probed=False,
+        memory=memory,
+    )
+    known = _remembered(server, options, entry)
+    return known if known is not None else probe(server)
+
+
+def probe(server: Server) -> Server:
+    """`server` with the facts as one tiny picture shows them now. Raises `ToolError` when it does not draw with the
+    checkpoint it was asked for.
+    """
+    client = server.client
+    models = client.models()
+    entry = next((one for one in models if one.filename == server.checkpoint_path), None) if server.checkpoint else None
+    info = client.txt2img(_probe(server, entry)).info
     if not info.sd_model_hash:
         raise ToolError(
             f"A1111 at {client.url} does not say which checkpoint it drew with.",
@@ -65,29 +117,97 @@ def connect(client: A1111, checkpoint: str = "", vae: str = "") -> Server:
             cause="The file is damaged or does not fit into memory.",
             fix="Load it in the webui and read its console.",
         )
-    return Server(
-        client=client,
-        version=info.version,
+    found = replace(
+        server,
+        version=server_version(info.version) or server.dialect.name,
         checkpoint=loaded.title if loaded else (info.sd_model_name or ""),
         checkpoint_hash=info.sd_model_hash,
         checkpoint_path=loaded.filename if loaded else "",
-        vae=vae,
         vae_hash=info.sd_vae_hash or "",
-        samplers=samplers,
-        schedulers=schedulers,
         simulated=client.simulated,
+        probed=True,
     )
+    _remember(found, client.options(), loaded)
+    return found
 
 
-def _probe(entry: Checkpoint | None, vae: str) -> dict[str, object]:
-    settings = {"sd_model_checkpoint": entry.title} if entry else {}
+def make_sure(server: Server) -> Server:
+    """`server`, if it still is what was remembered of it; called before anything is drawn.
+
+    Raises `InstallError` when it has become another one: the recipes were made for the one it was.
+    """
+    if server.probed:
+        return server
+    now = probe(server)
+    before = (server.version, server.checkpoint_hash, server.vae_hash)
+    after = (now.version, now.checkpoint_hash, now.vae_hash)
+    if before != after:
+        raise InstallError(
+            f"A1111 at {server.client.url} has changed: it was {' '.join(filter(None, before))}, "
+            f"it is {' '.join(filter(None, after))}.",
+            cause="It was updated, or a file behind the same name is another one now. Its pictures may differ.",
+            fix="Run the same command again: what has to be drawn anew then is.",
+        )
+    return now
+
+
+def refuse_unknown(server: Server, recipes: Iterable[Recipe], loras: Sequence[LoraEntry]) -> None:
+    """Raise one `InputError` that names everything in `recipes` A1111 would silently replace or leave out."""
+    stems = {entry.name for entry in loras}
+    problems: dict[str, None] = {}
+    checked: set[tuple[str, ...]] = set()
+    for recipe in recipes:
+        # A grid of thousands has a handful of names and prompts.
+        parts = (
+            recipe.sampler,
+            recipe.scheduler,
+            recipe.prompt,
+            recipe.negative_prompt,
+            *(u.stem for u in recipe.loras),
+        )
+        if parts in checked:
+            continue
+        checked.add(parts)
+        if recipe.sampler not in server.samplers:
+            problems[unknown("sampler", recipe.sampler, server.samplers, server.aliases)] = None
+        if server.schedulers and recipe.scheduler not in server.schedulers:
+            problems[unknown("scheduler", recipe.scheduler, server.schedulers)] = None
+        for use in recipe.loras:
+            if use.stem not in stems:
+                problems[lint.alias_hint(use.stem, loras) or unknown("LoRA", use.stem, stems)] = None
+        if has_lora_tag(recipe.prompt) or has_lora_tag(recipe.negative_prompt):
+            problems[
+                "A prompt holds a <lora:…> tag: name the LoRA under `loras` instead, so that its file can be proven."
+            ] = None
+        for text in (recipe.prompt, recipe.negative_prompt):
+            problems.update(dict.fromkeys(lint.bare_tags(text)))
+        problems.update(dict.fromkeys(lint.comment_problems(recipe.prompt, recipe.negative_prompt)))
+    if problems:
+        listed = "\n".join(f"  {problem}" for problem in problems)
+        raise InputError(
+            f"A1111 would not draw what is asked:\n{listed}", fix="Correct the profile and run the same command again."
+        )
+
+
+def vae_settings(server: Server) -> dict[str, Any]:
+    """The override_settings that ask for the server's VAE. Forge knows it as an additional module, by its path."""
+    if not server.vae:
+        return {}
+    if server.dialect.has_sd_vae:
+        return {"sd_vae": server.vae}
+    return {"forge_additional_modules": [server.vae_path] if server.vae_path else []}
+
+
+def _probe(server: Server, entry: Checkpoint | None) -> dict[str, Any]:
+    # Another prompt than any other: a text encoder's conditioning that was kept from before a LoRA file changed is
+    # thrown away with it (observed on A1111, Forge and reForge).
     return {
         "prompt": "probe",
         "steps": 1,
         "width": 64,
         "height": 64,
         "seed": 1,
-        "override_settings": settings | ({"sd_vae": vae} if vae else {}),
+        "override_settings": ({"sd_model_checkpoint": entry.title} if entry else {}) | vae_settings(server),
     }
 
 
@@ -100,68 +220,51 @@ def _loaded(models: Sequence[Checkpoint], asked: Checkpoint | None, info: Genera
     return next((entry for entry in same if entry.model_name == info.sd_model_name), same[0] if same else asked)
 
 
-def refuse_unknown(server: Server, recipes: Iterable[Recipe], loras: Sequence[LoraEntry]) -> None:
-    """Raise one `InputError` that names everything in `recipes` A1111 would silently replace or leave out."""
-    stems = [entry.name for entry in loras]
-    problems: dict[str, None] = {}
-    for recipe in recipes:
-        if recipe.sampler not in server.samplers:
-            problems[_unknown("sampler", recipe.sampler, server.samplers)] = None
-        if recipe.scheduler not in server.schedulers:
-            problems[_unknown("scheduler", recipe.scheduler, server.schedulers)] = None
-        for lora in recipe.loras:
-            if lora.stem not in stems:
-                problems[_unknown("LoRA", lora.stem, stems)] = None
-        if has_lora_tag(recipe.prompt) or has_lora_tag(recipe.negative_prompt):
-            problems[
-                "A prompt holds a <lora:…> tag: name the LoRA under `loras` instead, so that its file can be proven."
-            ] = None
-        if "#" in recipe.prompt + recipe.negative_prompt:
-            problems["A prompt holds a #: A1111 takes what follows for a comment and leaves it out."] = None
-    if problems:
-        listed = "\n".join(f"  {problem}" for problem in problems)
-        raise InputError(
-            f"A1111 would not draw what is asked:\n{listed}", fix="Correct the profile and run the same command again."
-        )
-
-
-def _refuse_options(options: Mapping[str, object]) -> None:
-    """Raise `InputError` for settings of the webui that a request cannot override and that spoil every picture."""
-    standing = str(options.get("sd_lora") or "None")
-    if standing != "None":
-        raise InputError(
-            f"The webui adds the LoRA {standing} to every picture (option “Add network to prompt”).",
-            cause="It would be in the baseline too, and nothing could be compared.",
-            fix="Settings → Extra Networks → Add network to prompt: None.",
-        )
-    if options.get("lora_add_hashes_to_infotext") is False:
-        raise InputError(
-            "The webui does not write the hashes of LoRA files into its pictures.",
-            cause="Without them nothing proves which LoRA a picture was drawn with.",
-            fix="Settings → Extra Networks → Add Lora hashes to infotext: on.",
-        )
-    kind = str(options.get("samples_format") or "png")
-    if kind != "png":
-        raise InputError(
-            f"The webui sends pictures as {kind}, which loses detail each time.",
-            fix="Settings → Saving images/grids → File format for images: png.",
-        )
-
-
-def _refuse_vae(name: str, known: Sequence[str]) -> None:
-    # A1111 goes on with another VAE, or none, when it does not have the one asked for.
-    names = [*known, "Automatic", "None"]
-    if name not in names:
-        raise InputError(_unknown("VAE", name, names), fix="Correct `base.vae` in the profile.")
+def _vae_path(client: A1111, name: str) -> str:
+    """Where the VAE lies; empty for `Automatic` and `None`. A1111 goes on with another when it has not the one asked
+    for, so an unknown name is an `InputError`.
+    """
+    if name in {"Automatic", "None"}:
+        return ""
+    known = client.vaes()
+    entry = next((vae for vae in known if vae.model_name == name), None)
+    if entry is None:
+        names = [*(vae.model_name for vae in known), "Automatic", "None"]
+        raise InputError(unknown("VAE", name, names), fix="Correct `base.vae` in the profile.")
+    return entry.filename
 
 
 def _checkpoint(models: Sequence[Checkpoint], name: str) -> Checkpoint | None:
     return next((entry for entry in models if entry.answers_to(name)), None)
 
 
-def _unknown(kind: str, name: str, known: Iterable[str]) -> str:
-    names = sorted(set(known))
-    close = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
-    exact = next((n for n in names if n.casefold() == name.casefold()), None)
-    hint = f" Did you mean {exact or close[0]!r}?" if exact or close else f" It has: {', '.join(names[:12]) or 'none'}."
-    return f"A1111 has no {kind} {name!r}.{hint}"
+_REMEMBERED = ("version", "checkpoint", "checkpoint_hash", "checkpoint_path", "vae_hash", "simulated")
+
+
+def _remembered(server: Server, options: Mapping[str, Any], entry: Checkpoint | None) -> Server | None:
+    if server.memory is None:
+        return None
+    known = read_json(server.memory / _MEMORY)
+    said = (known.get(server.client.url) or {}).get(_fingerprint(server, options, entry)) if known else None
+    if not isinstance(said, dict) or set(said) != set(_REMEMBERED) or said["simulated"] != server.client.simulated:
+        return None
+    return replace(server, **said)
+
+
+def _remember(server: Server, options: Mapping[str, Any], entry: Checkpoint | None) -> None:
+    if server.memory is None:
+        return
+    path = server.memory / _MEMORY
+    everything = read_json(path) or {}
+    # The newest few: one for each checkpoint and VAE that this workspace draws with.
+    known = dict(list((everything.get(server.client.url) or {}).items())[-7:])
+    known[_fingerprint(server, options, entry)] = {key: getattr(server, key) for key in _REMEMBERED}
+    write_json(path, {**everything, server.client.url: known}, durable=False)
+
+
+def _fingerprint(server: Server, options: Mapping[str, Any], entry: Checkpoint | None) -> str:
+    """Whatever an update of the server, another option or another file would change; asking for it draws nothing."""
+    file = entry.model_dump() if entry and entry.hash else None
+    names = [server.samplers, server.schedulers, server.aliases]
+    facts = [server.dialect.name, options, names, file, server.vae, server.vae_path]
+    return hashlib.sha256(json.dumps(facts, sort_keys=True, default=str).encode("utf-8")).hexdigest()

@@ -201,7 +201,7 @@ def _deployed_stems(profile: Profile, workspace: Workspace) -> dict[str, str]:
         lora
         for grid in _grids(profile, workspace).values()
         for entry in grid.entries
-        for lora in (entry.recipe or {}).get("loras", ())
+        for lora in (grid.recipe_of(entry) or {}).get("loras", ())
     )
     return {lora["sha256"]: lora["stem"] for lora in loras}
 

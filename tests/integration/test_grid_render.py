@@ -11,6 +11,7 @@ import pytest
 from PIL import Image
 
 from orchestrator.errors import WorkspaceError
+from orchestrator.files import read_json
 from orchestrator.grid import manifest as manifests
 from orchestrator.grid.render import link_or_copy, render_grid
 from orchestrator.render.engine import Picture, Renderer
@@ -74,8 +75,9 @@ def test_the_manifest_leads_from_every_cell_to_bytes_recipe_and_proof(renderer: 
             assert (entry.state, entry.picture) == ("left out", "")
             continue
         assert entry.key == cell.recipe.key
-        assert entry.recipe == cell.recipe.to_dict() | {"loras": entry.recipe["loras"]}
-        assert entry.proof
+        recipe = manifest.recipe_of(entry)
+        assert recipe == cell.recipe.to_dict() | {"loras": recipe["loras"]}
+        assert read_json((folder / entry.picture).with_suffix(".json"))["proof"]["seed"] == cell.seed
         assert (folder / entry.picture).read_bytes() == renderer.cache.picture(entry.key).read_bytes()
     with Image.open(folder / manifest.sheets[0].file) as sheet:
         sheet.load()
@@ -114,7 +116,8 @@ def test_a_smaller_grid_takes_away_its_old_pictures_and_nothing_else(renderer: R
     kept.write_bytes(b"mine")
     render_grid(small_grid(renderer, seeds=(123456789,)), renderer, folder, title="t", simulated=True)
     names = {path.name for path in (folder / "pictures").iterdir()}
-    assert names == {"mine.png", *(Path(e.picture).name for e in manifests.read(folder).entries if e.picture)}
+    drawn = [Path(e.picture) for e in manifests.read(folder).entries if e.picture]
+    assert names == {"mine.png", *(p.name for p in drawn), *(p.with_suffix(".json").name for p in drawn)}
     assert not (folder / "sheet-all-seeds.png").exists()
 
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -14,6 +16,7 @@ from orchestrator.a1111.models import Checkpoint
 from orchestrator.errors import InputError, InstallError, ProofError, ServerUnreachable, StorageError, ToolError
 from orchestrator.render.cache import PictureCache
 from orchestrator.render.engine import Picture, Renderer
+from orchestrator.render.patience import Patience
 from orchestrator.render.recipe import LoraUse, Recipe
 from orchestrator.render.server import connect
 from tests.integration.conftest import StartServer
@@ -135,16 +138,23 @@ def test_two_are_in_flight_and_no_more(start_server: StartServer, ugly_path: Pat
     running = start_server(gpu_seconds_per_picture=0.05)
     with A1111(running.url) as client:
         renderer = Renderer(connect(client), PictureCache(ugly_path / "cache"))
-        names: set[str] = set()
-        original = renderer.cache.put
+        lock, now, most = threading.Lock(), 0, 0
+        draw = client.connection.draw
 
-        class Spy(PictureCache):
-            def put(self, key: str, picture: bytes, record: dict[str, object]) -> Path:
-                names.add(threading.current_thread().name)
-                return original(key, picture, record)
+        def counted(route: str, body: Mapping[str, Any]) -> Any:
+            nonlocal now, most
+            with lock:
+                now += 1
+                most = max(most, now)
+            try:
+                return draw(route, body)
+            finally:
+                with lock:
+                    now -= 1
 
-        Renderer(renderer.server, Spy(renderer.cache.folder)).render([recipe(renderer, seed=s) for s in range(6)])
-    assert len(names) == 2
+        client.connection.draw = counted  # type: ignore[method-assign]
+        renderer.render([recipe(renderer, seed=s) for s in range(8)])
+    assert most == 2
 
 
 def test_a_full_disk_stops_with_a_sentence_and_keeps_what_is_there(
@@ -165,7 +175,9 @@ def test_a_full_disk_stops_with_a_sentence_and_keeps_what_is_there(
 def test_a_server_that_dies_midway_keeps_what_arrived(start_server: StartServer, ugly_path: Path) -> None:
     running = start_server(gpu_seconds_per_picture=0.05)
     with A1111(running.url) as client:
-        renderer = Renderer(connect(client), PictureCache(ugly_path / "cache"))
+        renderer = Renderer(
+            connect(client), PictureCache(ugly_path / "cache"), patience=Patience(away_s=0.5, look_s=0.1)
+        )
         arrived: list[Picture] = []
 
         def count(picture: Picture) -> None:

@@ -47,7 +47,8 @@ def test_another_seed_is_another_key(recipe: Recipe, seed: int) -> None:
         {"prompt": "b"}, {"negative_prompt": "b"}, {"steps": 29}, {"cfg_scale": 6.5}, {"sampler": "Euler"},
         {"scheduler": "Automatic"}, {"width": 520}, {"height": 520}, {"clip_skip": 2}, {"vae_hash": "x"},
         {"checkpoint_hash": "0" * 10}, {"server_version": "v1.9.0"}, {"init_sha256": "1" * 64},
-        {"denoising_strength": 0.5}, {"loras": (LoraUse("s", "c" * 64, "", 1.0),)},
+        {"denoising_strength": 0.5}, {"loras": (LoraUse("s", "c" * 64, "", 1.0),)}, {"mask_sha256": "1" * 64},
+        {"mask_blur": 5}, {"batch_size": 2}, {"batch_position": 1}, {"alwayson_scripts": '{"ADetailer": {}}'},
     ],
 )  # fmt: skip
 def test_everything_that_decides_the_picture_is_in_the_key(change: dict[str, object]) -> None:
@@ -68,7 +69,8 @@ def test_no_field_was_forgotten_above() -> None:
         "checkpoint_hash",
     }
     tested |= {"vae_hash", "server_version", "init_sha256", "denoising_strength", "loras", "seed"}
-    only_tell_where_content_lies = {"checkpoint", "vae", "init_path"}
+    tested |= {"mask_sha256", "mask_blur", "batch_size", "batch_position", "alwayson_scripts"}
+    only_tell_where_content_lies = {"checkpoint", "vae", "init_path", "mask_path"}
     assert {f.name for f in dataclasses.fields(Recipe)} == tested | only_tell_where_content_lies
 
 

@@ -178,6 +178,7 @@
   window.addEventListener("blur", () => flick(false));
 
   window.showGrid = () => {  // called by data.js whenever it is read again
+    for (const entry of GRID.entries) if (entry.recipe) entry.recipe = { ...GRID.shared, ...entry.recipe };
     cells = new Map(GRID.entries.map((entry) => [keyOf(entry.epoch, entry.weight, entry.seed), entry]));
     $("summary").textContent = GRID.summary;
     $("prompt").textContent = GRID.prompt;

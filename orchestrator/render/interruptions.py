@@ -1,0 +1,71 @@
+"""Was this picture cut off? A1111 hands over the half-denoised picture of an interrupted request with a plain 200.
+
+Two things give it away: the flag `interrupted` that the server shows until its next job begins, and the time the
+picture took. Neither proves anything, so a suspicious picture is drawn again: the same request draws the same bytes.
+"""
+
+from __future__ import annotations
+
+import statistics
+import threading
+from collections import deque
+from collections.abc import Hashable
+
+from orchestrator.a1111.models import ProgressState
+
+#: So many pictures of one kind are timed before a short one is noticed.
+_ENOUGH = 5
+_REMEMBERED = 40
+#: A picture this much shorter than the usual is suspicious; a multiple of the usual scatter where that is more.
+_SHORTER = 0.15
+_SCATTERS = 6.0
+#: Pictures quicker than this, in seconds, are not judged by their time: one hiccup of the network weighs more.
+_QUICK_S = 0.4
+#: Seconds of a picture's time in which a flag that was seen concerns it: the flag is asked for every second or so.
+_SLACK_S = 0.3
+
+
+class Interruptions:
+    """What one server's pictures and flags say. Times are of `time.monotonic`. Safe to use from several threads."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._seen: deque[float] = deque(maxlen=_REMEMBERED)
+        self._was_flagged: bool | None = None
+        self._last_answer = 0.0
+        self._last_excess = 0.0
+        self._times: dict[Hashable, deque[float]] = {}
+
+    def look(self, state: ProgressState, now: float) -> None:
+        """Take in what the server says of its running job. A flag that stood there from the start is an old one."""
+        running = bool(state.job or state.job_count)
+        with self._lock:
+            if state.interrupted and (running or self._was_flagged is False):
+                self._seen.append(now)
+            self._was_flagged = state.interrupted
+
+    def interrupted(self, now: float) -> None:
+        """We interrupted a request of our own; another one may have been hit if it began in that moment."""
+        with self._lock:
+            self._seen.append(now)
+
+    def suspicious(self, kind: Hashable, sent: float, answered: float) -> bool:
+        """Whether the picture sent and answered then may have been cut off. `kind` tells pictures of unequal cost
+        apart: size, steps, number.
+        """
+        with self._lock:
+            began = max(sent, self._last_answer)
+            took = answered - began
+            flagged = any(began - _SLACK_S <= at <= answered + _SLACK_S for at in self._seen)
+            times = self._times.setdefault(kind, deque(maxlen=_REMEMBERED))
+            usual = statistics.median(times) if times else 0.0
+            short = False
+            if len(times) >= _ENOUGH and usual >= _QUICK_S:
+                scatter = statistics.median(abs(t - usual) for t in times)
+                # What the answer before came too late by, this one seems too early by.
+                short = took + self._last_excess < usual - max(_SCATTERS * scatter, _SHORTER * usual)
+            if not flagged and not short:
+                times.append(took)
+                self._last_excess = max(0.0, took - usual) if usual else 0.0
+            self._last_answer = max(self._last_answer, answered)
+            return flagged or short

@@ -1,0 +1,82 @@
+"""Do several servers draw the same? Cells of one grid may only be shared among servers that do.
+
+Other graphics cards, drivers and versions draw other pixels from the same request; a grid that mixes them compares
+machines. One small picture, drawn by each, tells.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+from orchestrator.errors import OrchestratorError
+from orchestrator.render.payload import payload
+from orchestrator.render.recipe import Recipe
+from orchestrator.render.server import Server, make_sure
+
+_SIDE = 256
+_MOST_STEPS = 8
+
+
+def that_draw_alike(servers: Sequence[Server], recipes: Sequence[Recipe], say: Callable[[str], None]) -> list[Server]:
+    """The servers that draw `recipes` just as the first one does, the first one among them.
+
+    A server that is another version or checkpoint, lacks one of the LoRA files, does not answer, or draws the probe
+    picture with other pixels is left out, and `say` tells why.
+    """
+    first, *others = [make_sure(servers[0]), *servers[1:]]
+    stems = {use.stem: use for recipe in recipes for use in recipe.loras}
+    alike = [first]
+    if not others:
+        return alike
+    probe = _probe(recipes[0])
+    with ThreadPoolExecutor(len(servers)) as pool:
+        reference = pool.submit(_draw, first, probe)
+        answers = [(server, pool.submit(_look, server, first, stems, probe)) for server in others]
+        expected = reference.result()
+        for server, future in answers:
+            now, pixels, why = future.result()
+            if not why and pixels != expected:
+                why = "it draws the same request with other pixels"
+            if why:
+                say(f"{server.client.url} is left out: {why}")
+            else:
+                alike.append(now)
+    return alike
+
+
+def _look(server: Server, first: Server, stems: Iterable[str], probe: Recipe) -> tuple[Server, bytes, str]:
+    try:
+        now = make_sure(server)
+        for what, mine, its in (
+            ("version", first.version, now.version),
+            ("checkpoint", first.checkpoint_hash, now.checkpoint_hash),
+            ("VAE", first.vae_hash, now.vae_hash),
+        ):
+            if mine != its:
+                return now, b"", f"its {what} is {its or 'unknown'}, not {mine}"
+        listed = {entry.name for entry in now.client.loras()}
+        missing = [stem for stem in stems if stem not in listed]
+        if missing:
+            return now, b"", f"it has no LoRA {missing[0]!r}"
+        return now, _draw(now, probe), ""
+    except OrchestratorError as error:
+        return server, b"", error.what
+
+
+def _probe(recipe: Recipe) -> Recipe:
+    """The recipe, small: sampler, checkpoint and LoRA as they are, since each may differ from machine to machine."""
+    return recipe.evolve(
+        seed=1, width=_SIDE, height=_SIDE, steps=min(recipe.steps, _MOST_STEPS), init_sha256="", mask_sha256="",
+        batch_size=1, batch_position=0, alwayson_scripts="",
+    )  # fmt: skip
+
+
+def _draw(server: Server, probe: Recipe) -> bytes:
+    import io
+
+    from PIL import Image
+
+    picture = server.client.txt2img(payload(probe, server)).pictures[0]
+    with Image.open(io.BytesIO(picture)) as image:
+        return image.convert("RGB").tobytes()
