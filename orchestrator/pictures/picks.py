@@ -19,6 +19,7 @@ from orchestrator.workspace import Workspace
 
 #: What `made_by` says in the manifest of a set of picks.
 MADE_BY = "pick"
+_NUMBERED = re.compile(r"\d{4,}\.png")
 _NUMBERS = re.compile(r"(\d+)(?:\s*[-–…]\s*(\d+))?")
 
 
@@ -41,7 +42,9 @@ class Picked:
 
 def numbered(folder: Path) -> dict[str, Path]:
     """The pictures of a set by what they are called on its sheet: the number of their file, else the file's name."""
-    return {str(int(path.stem)) if path.stem.isdecimal() else path.name: path for path in picture_files(folder)}
+    return {
+        str(int(path.stem)) if _NUMBERED.fullmatch(path.name) else path.name: path for path in picture_files(folder)
+    }
 
 
 def choose(wanted: Sequence[str], there: Sequence[str]) -> list[str]:
@@ -98,6 +101,9 @@ def pick(workspace: Workspace, name: str, wanted: Sequence[str], into: str) -> P
     there: list[tuple[str, str]] = []
     free = _free_numbers(target, entries)
     try:
+        # What lies there without an entry was put there by hand, or by a pick that was cut off.
+        listed = {entry["file"] for entry in entries}
+        loose = {sha256_file(path): path.name for path in picture_files(target) if path.name not in listed}
         for number in choose(wanted, list(pictures)):
             path = pictures[number]
             data = path.read_bytes()
@@ -109,14 +115,14 @@ def pick(workspace: Workspace, name: str, wanted: Sequence[str], into: str) -> P
             if old is not None and (target / old["file"]).exists():
                 there.append((path.name, old["file"]))
                 continue
-            entry = _carried(known.get(path.name, {}), cache, digest)
-            file = old["file"] if old is not None else next(free)
+            file = old["file"] if old is not None else loose.pop(digest, None) or next(free)
             entries = [e for e in entries if e["file"] != file]
             entries.append(
-                entry
+                _carried(known.get(path.name, {}), cache, digest)
                 | {"file": file, "sha256": digest, "picked_from": f"{source.name}/{path.name}", "picked_sha256": digest}
             )
-            write_bytes(target / file, data)
+            if not (target / file).exists():
+                write_bytes(target / file, data)
             added.append((path.name, file))
         if added:
             _write(target, into, entries)

@@ -202,6 +202,13 @@ def parse_range(text: str, *, what: str, low: float, high: float) -> Range:
     return result
 
 
+def parse_step(text: str) -> Decimal:
+    """A step between two values, as 0.1. Raises `InputError` for what is no number above 0."""
+    if not re.fullmatch(_NUMBER, text.strip()) or Decimal(text.strip()) <= 0:
+        raise InputError(f"--step {text!r} is no number above 0.", fix="Write it as 0.1.")
+    return Decimal(text.strip())
+
+
 def plain(value: Decimal) -> str:
     """A decimal as the webui reads it: 1.1, 1, 0.25; no exponent, no trailing noughts."""
     text = f"{value:f}"

@@ -89,7 +89,7 @@ def plan_pictures(
     """Every picture of a set that is drawn, in its order."""
     loras = find_loras(picture_set.loras, renderer.server.client.loras() if picture_set.loras else [])
     mask = _mask(picture_set, workspace)
-    scripts = json.dumps(picture_set.alwayson_scripts, sort_keys=True) if picture_set.alwayson_scripts else ""
+    scripts = scripts_text(picture_set)
     sizes = [source.size(profile.generation) for source in start]
     planned = []
     for place in _places(picture_set, len(start)):
@@ -111,6 +111,20 @@ def plan_pictures(
             recipe = recipe.evolve(mask_sha256=mask[1], mask_path=mask[0], mask_blur=picture_set.mask_blur)
         planned.append(Planned(recipe, source, {"change": place.change or None}))
     return planned
+
+
+def scripts_text(picture_set: PictureSet) -> str:
+    """What goes to the webui's extensions, as a recipe holds it."""
+    return json.dumps(picture_set.alwayson_scripts, sort_keys=True) if picture_set.alwayson_scripts else ""
+
+
+def planned_pictures(picture_set: PictureSet, sources: int) -> int:
+    """How many pictures a set has that starts from so many; 0 for one that is picked by hand."""
+    if picture_set.picked or not (sources or (picture_set.prompt and not picture_set.source)):
+        return 0
+    if not picture_set.prompt:
+        return sources
+    return sum(1 for _ in _places(picture_set, sources))
 
 
 @dataclass(frozen=True)
