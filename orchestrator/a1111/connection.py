@@ -103,7 +103,8 @@ class Connection:
         self.url = url.rstrip("/")
         #: Whether the answers come from a simulation, which says so in a header of each.
         self.simulated = False
-        self._look_every_s = look_every_s
+        #: Seconds between two looks at a request without an answer.
+        self.look_every_s = look_every_s
         self._timeout_s = timeout_s
         # A1111 sends no WWW-Authenticate header, so credentials must go with the first request; httpx does that for
         # basic auth.
@@ -201,10 +202,10 @@ class Connection:
                 del self._sent[id(sent)]
 
     def _watch(self) -> None:
-        while not self._closed.wait(self._look_every_s):
+        while not self._closed.wait(self.look_every_s):
             now = time.monotonic()
             with self._lock:
-                old = [s for s in self._sent.values() if now - s.since >= self._look_every_s and not s.lost]
+                old = [s for s in self._sent.values() if now - s.since >= self.look_every_s and not s.lost]
             for sent in old:
                 if sent.answering_since is not None:
                     if now - sent.answering_since > _BODY_WITHIN_S:

@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from orchestrator.files import read_json, write_json
+from orchestrator.render.patience import persist
 from orchestrator.render.payload import payload
 from orchestrator.render.recipe import LoraUse, Recipe
 from orchestrator.render.server import Server
@@ -33,7 +34,7 @@ def is_applied(server: Server, use: LoraUse, like: Recipe | None = None) -> bool
             steps=_STEPS, width=_SIDE, height=_SIDE, init_sha256="", mask_sha256="", batch_size=1, batch_position=0,
             alwayson_scripts="",
         )  # fmt: skip
-        drawn.append(_pixels(server.client.txt2img(payload(recipe, server)).pictures[0]))
+        drawn.append(_pixels(_drawn(server, recipe)))
     return drawn[0] != drawn[1]
 
 
@@ -62,6 +63,10 @@ def not_applied(server: Server, recipes: Iterable[Recipe], memory: Path) -> froz
         else:
             refused.add(sha256)
     return frozenset(refused)
+
+
+def _drawn(server: Server, recipe: Recipe) -> bytes:
+    return persist(lambda: server.client.txt2img(payload(recipe, server))).pictures[0]
 
 
 def _pixels(picture: bytes) -> bytes:

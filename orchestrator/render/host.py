@@ -102,7 +102,7 @@ class Host:
                 if self._suspicious(order, sent, answered) and not _same_pictures(answer, doubtful):
                     doubtful = answer
                     order.failures += 1
-                    if order.failures >= self.patience.tries + 2:
+                    if self._stop.is_set() or order.failures >= self.patience.tries + 2:
                         raise Failed("it was interrupted again and again", refused=True)
                     continue
                 return Drawn(answer, time.monotonic() - started)
@@ -150,7 +150,9 @@ class Host:
         client = self.server.client
         while (mine := list(self._mine)) and time.monotonic() < until:
             try:
-                if not [task for task in mine if client.interrupt_task(task)]:
+                if any(client.interrupt_task(task) for task in mine):
+                    self._interruptions.interrupted(time.monotonic())
+                else:
                     states = [client.task(task) for task in mine]
                     if not any(state and (state.queued or state.active) for state in states):
                         break

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 from orchestrator.errors import OrchestratorError
+from orchestrator.render.patience import persist
 from orchestrator.render.payload import payload
 from orchestrator.render.recipe import Recipe
 from orchestrator.render.server import Server, make_sure
@@ -77,6 +78,6 @@ def _draw(server: Server, probe: Recipe) -> bytes:
 
     from PIL import Image
 
-    picture = server.client.txt2img(payload(probe, server)).pictures[0]
+    picture = persist(lambda: server.client.txt2img(payload(probe, server))).pictures[0]
     with Image.open(io.BytesIO(picture)) as image:
         return image.convert("RGB").tobytes()

@@ -21,6 +21,7 @@ from orchestrator.errors import InputError, InstallError, ToolError
 from orchestrator.files import read_json, write_json
 from orchestrator.render import lint
 from orchestrator.render.names import server_version, split_sampler, unknown
+from orchestrator.render.patience import persist
 from orchestrator.render.recipe import Recipe, has_lora_tag
 
 _MEMORY = "servers.json"
@@ -104,13 +105,15 @@ def probe(server: Server) -> Server:
     client = server.client
     models = client.models()
     entry = next((one for one in models if one.filename == server.checkpoint_path), None) if server.checkpoint else None
-    info = client.txt2img(_probe(server, entry)).info
+    info, loaded = _draw_probe(server, entry)
+    if entry and loaded and entry.filename != loaded.filename:
+        # Somebody may have changed it in that moment; a file that cannot be loaded cannot be loaded twice.
+        info, loaded = _draw_probe(server, entry)
     if not info.sd_model_hash:
         raise ToolError(
             f"A1111 at {client.url} does not say which checkpoint it drew with.",
             fix="Load a checkpoint in the webui and look that its name shows a hash, then run the same command again.",
         )
-    loaded = _loaded(client.models(), entry, info)
     if entry and loaded and entry.filename != loaded.filename:
         raise ToolError(
             f"A1111 did not load the checkpoint {entry.title}; it goes on with {loaded.title}.",
@@ -196,6 +199,11 @@ def vae_settings(server: Server) -> dict[str, Any]:
     if server.dialect.has_sd_vae:
         return {"sd_vae": server.vae}
     return {"forge_additional_modules": [server.vae_path] if server.vae_path else []}
+
+
+def _draw_probe(server: Server, entry: Checkpoint | None) -> tuple[GenerationInfo, Checkpoint | None]:
+    info = persist(lambda: server.client.txt2img(_probe(server, entry))).info
+    return info, _loaded(server.client.models(), entry, info)
 
 
 def _probe(server: Server, entry: Checkpoint | None) -> dict[str, Any]:

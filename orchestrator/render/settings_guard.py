@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from orchestrator.render.patience import persist
 from orchestrator.render.payload import overridden
 from orchestrator.render.recipe import Recipe
 from orchestrator.render.server import Server
@@ -53,7 +54,8 @@ def put_back(server: Server, before: Mapping[str, Any]) -> list[str]:
 
 def _loaded_checkpoint(server: Server) -> str:
     # reForge: null in a fresh config although a checkpoint is loaded.
-    info = server.client.txt2img({"prompt": "probe", "steps": 1, "width": 64, "height": 64, "seed": 1}).info
+    bare = {"prompt": "probe", "steps": 1, "width": 64, "height": 64, "seed": 1}
+    info = persist(lambda: server.client.txt2img(bare)).info
     entry = next((one for one in server.client.models() if one.hash and one.hash == info.sd_model_hash), None)
     return entry.title if entry else ""
 
