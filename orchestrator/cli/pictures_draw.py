@@ -99,7 +99,7 @@ def vary(
         if asked.prompt:
             planned = plan_pictures(profile, asked, workspace, renderer, given)
             cost = price(planned, workspace.picture_set(asked.name), renderer.cache)
-            what = f"{len(given)} pictures × {len(changes) or 1} changes × {seeds} seeds"
+            what = " × ".join((_many(len(given), "picture"), _many(len(changes) or 1, "change"), _many(seeds, "seed")))
             if not yes:
                 refuse_dear(cost, what)
             note(f"{what} = {cost}")
@@ -157,7 +157,7 @@ def ramp(
     from orchestrator.pictures import sources as starting
     from orchestrator.pictures.price import price, refuse_dear
     from orchestrator.pictures.prompt_ramps import parse_prompt, parse_range, parse_step
-    from orchestrator.pictures.ramp import plan_pictures, plan_ramp
+    from orchestrator.pictures.ramp import plan_alone, plan_pictures, plan_ramp
     from orchestrator.settings import load_settings
 
     if step and count:
@@ -171,8 +171,10 @@ def ramp(
     asked = plan_ramp(profile, workspace, settings, given, seeds=seeds, first_seed=first_seed, name=name)
     with open_client(load_settings(a1111_url=url)) as client, progress() as on_progress:
         renderer = pipeline.open_renderer(profile, workspace, client)
-        cost = price(plan_pictures(profile, renderer, asked), workspace.picture_set(asked.name), renderer.cache)
-        what = f"{len(settings)} settings × {seeds} seeds" + (f" × {len(given)} sources" if given else "")
+        planned = plan_pictures(profile, renderer, asked)
+        cost = price([*planned, *plan_alone(asked, planned)], workspace.picture_set(asked.name), renderer.cache)
+        what = f"{_many(len(settings), 'setting')} × {_many(seeds, 'seed')}"
+        what += f" × {_many(len(given), 'source')}" if given else ""
         if not yes:
             refuse_dear(cost, what)
         note(f"{what} = {cost}")
@@ -188,12 +190,18 @@ def ramp(
         answer_json(result.to_dict() | {"sheet": str(sheet)})
         return
     _tell(result)
-    answer(f"Seeds {asked.seeds[0]} to {asked.seeds[-1]}; the same again elsewhere: --first-seed {asked.seeds[0]}")
+    span = f"Seed {asked.seeds[0]}" if seeds == 1 else f"Seeds {asked.seeds[0]} to {asked.seeds[-1]}"
+    answer(f"{span}; the same elsewhere: --first-seed {asked.seeds[0]}")
     answer(f"Sheet: {sheet}")
+
+
+def _many(count: int, word: str) -> str:
+    return f"{count} {word}" if count == 1 else f"{count} {word}s"
 
 
 def _tell(result: RampResult) -> None:
     from orchestrator.cli.console import answer, note, table
+    from orchestrator.evaluation.ramp import grouped
 
     columns = ["setting", "drawn"]
     if result.expects:
@@ -212,10 +220,8 @@ def _tell(result: RampResult) -> None:
             row += ["not measured", "", ""]
         rows.append(row)
     table(columns, rows)
-    for loss in result.losses:
-        answer(f"{loss.source}: {loss.sentence}")
-    if result.mark is not None:
-        answer(f"One person up to a distance of {result.mark.source}.")
+    for sources, sentence in grouped(result.losses):
+        answer(f"{sources}: {sentence}")
     for sentence in result.notes:
         note(sentence)
     for shot in result.shots:

@@ -1,12 +1,16 @@
 """Where img2img loses the person: each result's face held against the face of the picture it was made from.
 
-How far two faces of one person may lie apart is measured on this person's own pictures wherever there are some. Only
-without them the mark of the embedding's authors stands in: 0.6, for photographs; drawings lie closer together, so there
-it notices a loss late or never, and is said to.
+A distance of two embeddings means nothing alone: on drawings all are small, and redrawing, blur and small faces raise
+them as another person does (measured on dlib's embedding, one face against itself: 0.23 at a blur of 1 pixel, 0.41 at
+2; 0.24 at a face of 45 pixels, 0.39 at 30). So a result is held against two faces: its source's, and the one that the
+same prompt and seed draw without any source. What raises the distance raises both. In this order:
 
-The distance grows with blur and with small faces as it does with another person (measured on dlib's embedding, one face
-against itself: 0.23 at a blur of 1 pixel, 0.41 at 2; 0.24 at a face of 45 pixels, 0.39 at 30). A face that is beyond
-the mark and much blurred or small is therefore not called somebody else but unsure.
+    beyond 0.6 from its source    lost: the mark of the embedding's authors, for photographs
+    as near as the person's own   held: within what 95 % of the pairs of the person's pictures are apart (from 3 on)
+    nearer to the prompt's face   lost: it is on its way to somebody else, and past the middle
+    nearer to its source          held
+
+Where the prompt alone draws the same person (a LoRA of it), or no face, the last two say nothing: unsure.
 """
 
 from __future__ import annotations
@@ -22,33 +26,28 @@ from orchestrator.vision.model import NO_FACE, NOT_MEASURED
 
 State = Literal["held", "lost", "unsure", "not measured"]
 
-#: dlib's authors: two photographs closer than this show one person (99.38 % on Labeled Faces in the Wild).
+#: dlib's authors: two photographs closer than this show one person (99.38 % right on Labeled Faces in the Wild).
 AUTHORS_MARK: Final = 0.6
 #: Three pictures give three pairs; fewer have no spread worth the name.
 FEWEST_PICTURES: Final = 3
-#: This share of the pairs of one person must lie within the mark; the rest are turned or half-hidden faces.
+#: This share of the pairs of one person must lie within the spread; the rest are turned or half-hidden faces.
 OF_THE_PAIRS: Final = 0.95
 #: Ten times less variance of the Laplacian than the source's face (its log10 falls by 1) is what a blur of about one
-#: pixel does (measured: 862 → 69); from there on the distance to oneself is that of a stranger.
+#: pixel does (measured: 862 → 69); from there on a distance is that of a stranger.
 _BLURRED: Final = 1.0
 #: Pixels from forehead to chin; see above.
 _SMALL_FACE: Final = 45
 
 
 @dataclass(frozen=True)
-class Mark:
-    """Up to which distance two faces are taken for one person, and where that comes from."""
-
-    distance: float
-    source: str
-
-
-@dataclass(frozen=True)
 class Kept:
-    """Whether one result still shows its source's person. `distance` None = not measured, and `why`."""
+    """Whether one result still shows its source's person. `distance` is to the source, `to_prompt` to the face that the
+    prompt draws alone; None = not measured, and `why`.
+    """
 
     state: State
     distance: float | None = None
+    to_prompt: float | None = None
     why: str = ""
 
 
@@ -64,46 +63,53 @@ class Loss:
     sentence: str
 
 
-def mark_of_person(pictures: Sequence[Measurement]) -> Mark:
-    """How far apart two pictures of the person may lie, from `pictures` of that person."""
+def own_spread(pictures: Sequence[Measurement]) -> float | None:
+    """How far apart pictures of the person lie; None for fewer than three faces of one embedding."""
     faces = [(seen.embedding_name, seen.identity) for seen in pictures if seen.identity is not None]
-    faces = [face for face in faces if face[0] == faces[0][0]]
-    if len(faces) < FEWEST_PICTURES:
-        return Mark(
-            AUTHORS_MARK,
-            f"{AUTHORS_MARK}, the mark of the embedding's authors for photographs, because fewer than "
-            f"{FEWEST_PICTURES} pictures of the person are there to compare; on drawings it notices a loss late",
-        )
-    pairs = sorted(identity_distance(a, b) for (_, a), (_, b) in itertools.combinations(faces, 2) if a != b)
-    if not pairs:
-        return mark_of_person([])
-    own = pairs[math.ceil(OF_THE_PAIRS * len(pairs)) - 1]
-    if own >= AUTHORS_MARK:
-        return Mark(
-            AUTHORS_MARK,
-            f"{AUTHORS_MARK}, the mark of the embedding's authors for photographs, because the {len(faces)} pictures "
-            f"of the person lie up to {own:.2f} apart themselves",
-        )
-    return Mark(
-        own, f"{own:.2f}, within which {OF_THE_PAIRS:.0%} of the pairs of the person's {len(faces)} pictures lie"
-    )
+    alike = [identity for name, identity in faces if name == faces[0][0]]
+    if len(alike) < FEWEST_PICTURES:
+        return None
+    pairs = sorted(identity_distance(a, b) for a, b in itertools.combinations(alike, 2))
+    # Beyond the authors' mark these pictures cannot tell people apart.
+    return min(AUTHORS_MARK, pairs[math.ceil(OF_THE_PAIRS * len(pairs)) - 1])
 
 
-def kept(source: Measurement, result: Measurement, mark: Mark) -> Kept:
-    """Whether `result` shows the person of `source`."""
-    for one, whose in ((source, "source"), (result, "picture")):
-        if one.identity is None and (one is source or one.missing != NO_FACE):
-            reason = one.missing.removeprefix(NOT_MEASURED).strip() or "no identity"
-            return Kept("not measured", why=f"{whose}: {reason}")
-    if result.identity is None or source.identity is None:
-        return Kept("lost", why=NO_FACE)
+def kept(source: Measurement, result: Measurement, alone: Measurement | None, own: float | None) -> Kept:
+    """Whether `result` shows the person of `source`.
+
+    `alone`: the picture of the same prompt and seed without a source; `own`: see `own_spread`.
+    """
+    if source.identity is None:
+        return Kept("not measured", why=f"its source: {_reason(source)}")
+    if result.identity is None:
+        return Kept("lost", why=NO_FACE) if result.missing == NO_FACE else Kept("not measured", why=_reason(result))
     if source.embedding_name != result.embedding_name:
         return Kept("not measured", why="measured with two different embeddings")
     distance = identity_distance(source.identity, result.identity)
-    if distance <= mark.distance:
-        return Kept("held", distance)
-    blurred = _blurred(source, result)
-    return Kept("unsure", distance, blurred) if blurred else Kept("lost", distance)
+    far = to_prompt = None
+    if alone is not None and alone.identity is not None and alone.embedding_name == source.embedding_name:
+        far = identity_distance(source.identity, alone.identity)
+        to_prompt = identity_distance(result.identity, alone.identity)
+    if distance <= AUTHORS_MARK:
+        if own is not None and distance <= own:
+            return Kept("held", distance, to_prompt)
+        if far is None or to_prompt is None:
+            return Kept("unsure", distance, None, "the prompt alone draws no face to compare with")
+        if own is not None and far <= own:
+            return Kept("unsure", distance, to_prompt, "the prompt alone draws the same face")
+        if distance <= to_prompt:
+            return Kept("held", distance, to_prompt)
+    spoilt = _spoilt(source, result)
+    return Kept("unsure" if spoilt else "lost", distance, to_prompt, spoilt)
+
+
+def how_told(own: float | None) -> str:
+    """How lost and held are told apart, in a sentence."""
+    near = f", or within what its own pictures are apart ({own:.2f})" if own is not None else ""
+    return (
+        f"Held: nearer to its source{near}. Lost: nearer to the face that the prompt draws without a source, or beyond "
+        f"{AUTHORS_MARK}, dlib's mark for photographs."
+    )
 
 
 def where_lost(source: str, by_value: Mapping[float, Sequence[Kept]]) -> Loss:
@@ -112,7 +118,7 @@ def where_lost(source: str, by_value: Mapping[float, Sequence[Kept]]) -> Loss:
     known = [(value, verdict) for value, verdict in verdicts.items() if verdict != "not measured"]
     if not known:
         whys = [one.why for found in by_value.values() for one in found if one.why]
-        return Loss(source, None, None, f"not measured ({whys[0] if whys else 'no picture'})")
+        return Loss(source, None, None, f"identity was not measured ({whys[0] if whys else 'no picture'})")
     held = [value for value, _ in itertools.takewhile(lambda item: item[1] == "held", known)]
     lost = [value for value, _ in itertools.takewhile(lambda item: item[1] == "lost", reversed(known))]
     holds_up_to, lost_from = (held[-1] if held else None), (lost[-1] if lost else None)
@@ -127,22 +133,29 @@ def _majority(found: Sequence[Kept]) -> State:
 
 
 def _words(known: Sequence[tuple[float, State]], holds: float | None, lost: float | None) -> str:
-    first, last = known[0][0], known[-1][0]
-    if holds == last:
-        return f"identity holds up to {last:g}, the highest tried"
-    if lost == first:
-        return f"identity is lost from {first:g} on, the lowest tried"
-    up_to = f"identity holds up to {holds:g}" if holds is not None else f"already in doubt at {first:g}"
-    from_ = f"lost from {lost:g}" if lost is not None else f"in doubt up to {last:g}, the highest tried"
-    between = [value for value, _ in known if (holds is None or value > holds) and (lost is None or value < lost)]
-    return f"{up_to}, {from_}" + (
-        f", in doubt between ({', '.join(f'{v:g}' for v in between)})" if lost and between else ""
-    )
+    between = [
+        f"{value:g}" for value, _ in known if (holds is None or value > holds) and (lost is None or value < lost)
+    ]
+    parts = [f"holds up to {holds:g}"] if holds is not None else []
+    if between:
+        parts.append(f"is in doubt at {', '.join(between)}")
+    if lost is not None:
+        parts.append(f"{'' if parts else 'is '}lost from {lost:g}")
+    said = f"identity {', '.join(parts)}"
+    return said if between or (holds is not None and lost is not None) else f"{said}, the {_end(holds)} tried"
 
 
-def _blurred(source: Measurement, result: Measurement) -> str:
+def _end(holds: float | None) -> str:
+    return "highest" if holds is not None else "lowest"
+
+
+def _spoilt(source: Measurement, result: Measurement) -> str:
     if source.face is None or result.face is None:
         return ""
     if source.face.sharpness - result.face.sharpness >= _BLURRED:
         return "the face is too blurred to tell"
     return "the face is too small to tell" if result.face.box[3] < _SMALL_FACE <= source.face.box[3] else ""
+
+
+def _reason(seen: Measurement) -> str:
+    return seen.missing.removeprefix(NOT_MEASURED).strip().rstrip(".") or "no identity"

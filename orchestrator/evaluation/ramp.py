@@ -9,7 +9,7 @@ from typing import Any
 
 from orchestrator.evaluation.evaluate import Eyes
 from orchestrator.evaluation.hits import HitRate, hit_rate, look_for
-from orchestrator.evaluation.identity_loss import Kept, Loss, Mark, kept, mark_of_person, where_lost
+from orchestrator.evaluation.identity_loss import Kept, Loss, how_told, kept, own_spread, where_lost
 from orchestrator.evaluation.scout import Look
 from orchestrator.files import read_json, write_json
 from orchestrator.pictures.keeping import file_name
@@ -61,7 +61,8 @@ class RampResult:
     sources: tuple[str, ...]
     settings: tuple[SettingResult, ...]
     shots: tuple[Shot, ...]
-    mark: Mark | None
+    #: How far apart pictures of the sources' person lie; None = not known, or not asked.
+    own_spread: float | None
     losses: tuple[Loss, ...]
     #: What could not be measured, and other sentences for a person.
     notes: tuple[str, ...]
@@ -98,7 +99,6 @@ class RampResult:
                 "sources": tuple(data["sources"]),
                 "settings": tuple(setting(one) for one in data["settings"]),
                 "shots": tuple(shot(one) for one in data["shots"]),
-                "mark": Mark(**data["mark"]) if data["mark"] else None,
                 "losses": tuple(Loss(**one) for one in data["losses"]),
                 "notes": tuple(data["notes"]),
             }
@@ -129,7 +129,9 @@ def look_at_ramp(
         looks = dict(zip(there, look_for(expects, paths, eyes, on_looked), strict=True))
         whys = list(dict.fromkeys(look.why for look in looks.values() if look.obeys is None))
         notes += [f"Hits were not measured: {why}." for why in (w.rstrip(".") for w in whys)]
-    mark, persons = _persons(drawn, there, eyes, same_person) if _ramps_denoise(drawn) else (None, {})
+    own, persons = _persons(drawn, there, eyes, same_person) if drawn.ramp.ramps_denoise else (None, {})
+    if any(one.distance is not None for one in persons.values()):
+        notes.append(how_told(own))
     shots = tuple(
         Shot(
             file_name(index),
@@ -144,7 +146,9 @@ def look_at_ramp(
         for index, (setting, source, seed) in enumerate(drawn.ramp.places)
     )
     losses = _losses(drawn, shots)
-    settings = tuple(_setting(drawn, number, shots, counted=expects is not None) for number in range(_count(drawn)))
+    settings = tuple(
+        _setting(drawn, number, shots, counted=expects is not None) for number in range(len(drawn.ramp.settings))
+    )
     result = RampResult(
         name=drawn.ramp.name,
         folder=str(drawn.folder),
@@ -154,12 +158,20 @@ def look_at_ramp(
         sources=tuple(source.origin for source in drawn.ramp.sources),
         settings=settings,
         shots=shots,
-        mark=mark,
+        own_spread=own,
         losses=losses,
         notes=tuple(notes),
     )
     write_json(drawn.folder / RESULT, result.to_dict())
     return result
+
+
+def grouped(losses: Sequence[Loss]) -> list[tuple[str, str]]:
+    """The sentences of the losses, each once, with the sources it holds for."""
+    sources: dict[str, list[str]] = {}
+    for loss in losses:
+        sources.setdefault(loss.sentence, []).append(loss.source)
+    return [(_together(names), sentence) for sentence, names in sources.items()]
 
 
 def read_ramp(folder: Path) -> RampResult | None:
@@ -171,32 +183,27 @@ def read_ramp(folder: Path) -> RampResult | None:
         return None
 
 
-def _count(drawn: DrawnRamp) -> int:
-    return len(drawn.ramp.settings)
-
-
-def _ramps_denoise(drawn: DrawnRamp) -> bool:
-    return bool(drawn.ramp.sources) and len({setting.denoise for setting in drawn.ramp.settings}) > 1
-
-
 def _persons(
     drawn: DrawnRamp, there: Sequence[int], eyes: Eyes, same_person: Sequence[Path]
-) -> tuple[Mark, dict[int, Kept]]:
+) -> tuple[float | None, dict[int, Kept]]:
     sources = eyes.measure([source.path for source in drawn.ramp.sources], None)
     results = eyes.measure([drawn.pictures[index].path for index in there], None)
-    mark = mark_of_person([*sources, *(eyes.measure(list(same_person), None) if same_person else [])])
+    alone = [drawn.alone[index] for index in there]
+    bare = iter(eyes.measure([picture.path for picture in alone if not picture.error], None))
+    own = own_spread([*sources, *(eyes.measure(list(same_person), None) if same_person else [])])
     places = drawn.ramp.places
     found = {}
-    for index, seen in zip(there, results, strict=True):
+    for index, seen, picture in zip(there, results, alone, strict=True):
         start = places[index][1]
+        without = None if picture.error else next(bare)
         if start is not None:
-            found[index] = kept(sources[start], seen, mark)
-    return mark, found
+            found[index] = kept(sources[start], seen, without, own)
+    return own, found
 
 
 def _losses(drawn: DrawnRamp, shots: Sequence[Shot]) -> tuple[Loss, ...]:
     """One for each source and each combination of what else is ramped."""
-    if not _ramps_denoise(drawn):
+    if not drawn.ramp.ramps_denoise:
         return ()
     ways: dict[str, dict[float, list[Kept]]] = {}
     for shot in shots:
@@ -225,3 +232,9 @@ def _setting(drawn: DrawnRamp, number: int, shots: Sequence[Shot], *, counted: b
         failed=failed,
         hits=hit_rate([shot.hit for shot in mine]) if counted else None,
     )
+
+
+def _together(names: Sequence[str]) -> str:
+    """`close-up/0001.png, 0002.png`: the folder once where all lie in one."""
+    folders = {name.rpartition("/")[0] for name in names}
+    return ", ".join([names[0], *(name.rpartition("/")[2] if len(folders) == 1 else name for name in names[1:])])

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from orchestrator.evaluation.hits import HitRate
-from orchestrator.evaluation.ramp import RampResult, SettingResult, Shot
+from orchestrator.evaluation.ramp import RampResult, SettingResult, Shot, grouped
 from orchestrator.files import picture_files
 from orchestrator.grid.contact_sheet import ContactSheet, Mark, Row, Tile, draw_contact_sheet
 from orchestrator.grid.set_sheet import SHEETS
@@ -36,19 +37,21 @@ def ramp_sheet(result: RampResult, folder: Path, workspace: Workspace) -> Contac
     ]
     if result.sources:
         rows.insert(0, _sources(result, workspace))
-    losses = {loss.source: loss.sentence for loss in result.losses}
+    one_seed = len(result.seeds) == 1
     return ContactSheet(
         title=f"{result.name} — simulated" if result.simulated else result.name,
-        subtitle=_prompt(result),
+        subtitle=f"{_prompt(result)}   ·   seed {result.seeds[0]}" if one_seed else _prompt(result),
         rows=tuple(rows),
-        heads=tuple(f"seed {seed}" for seed in result.seeds) * blocks,
-        blocks=tuple((origin, number * len(result.seeds)) for number, origin in enumerate(result.sources)),
-        remarks=(
-            *(f"{source}: {sentence}" for source, sentence in losses.items()),
-            *((f"One person up to a distance of {result.mark.source}.",) if result.mark else ()),
-            *result.notes,
-        ),
+        heads=() if one_seed and result.sources else tuple(f"seed {seed}" for seed in result.seeds) * blocks,
+        blocks=tuple((name, number * len(result.seeds)) for number, name in enumerate(_short(result.sources))),
+        remarks=(*(f"{sources}: {sentence}." for sources, sentence in grouped(result.losses)), *result.notes),
     )
+
+
+def _short(sources: Sequence[str]) -> list[str]:
+    """What a source is called over its column: its file's name is enough where all lie in one folder."""
+    one_folder = len({source.rpartition("/")[0] for source in sources}) == 1
+    return [Path(source).stem if one_folder else source for source in sources]
 
 
 def _prompt(result: RampResult) -> str:
@@ -95,5 +98,5 @@ def _sources(result: RampResult, workspace: Workspace) -> Row:
     for origin in result.sources:
         places = [sets / origin, workspace.root / origin]
         found = next((path for path in places if path in picture_files(path.parent)), None)
-        tiles += [Tile("source", found), *([None] * (len(result.seeds) - 1))]
+        tiles += [Tile("", found), *([None] * (len(result.seeds) - 1))]
     return Row(tuple(tiles), "source")

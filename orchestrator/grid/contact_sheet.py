@@ -144,7 +144,7 @@ class _Drawing:
         self.remarks = [
             line for remark in sheet.remarks for line in wrap(remark, self.inner, self.small.getlength, lines=3)
         ]
-        y = self.margin + round(text * 1.9) * len(self.title) + round(text * 1.2) * len(self.subtitle) + text
+        y = self.margin + round(text * 2.3) * len(self.title) + round(text * 1.3) * len(self.subtitle) + text
         y += round(text * 1.5) * (bool(sheet.blocks) + bool(sheet.heads))
         self.top, self.ys = y, []
         for _ in sheet.rows:
@@ -160,10 +160,10 @@ class _Drawing:
         y = self.margin
         for line in self.title:
             self.draw.text((self.margin, y), line, fill=_INK, font=font(round(text * 1.5), bold=True))
-            y += round(text * 1.9)
+            y += round(text * 2.3)
         for line in self.subtitle:
             self.draw.text((self.margin, y), line, fill=_SOFT, font=self.small)
-            y += round(text * 1.2)
+            y += round(text * 1.3)
         heads = self.top - round(text * 1.5)
         blocks = heads - (round(text * 1.5) if sheet.heads else 0)
         ends = [column for _, column in sheet.blocks[1:]] + [sheet.columns]

@@ -78,9 +78,9 @@ def price(planned: Sequence[Planned], folder: Path, cache: PictureCache) -> Pric
     """What the pictures of a set in `folder` cost. Those that stand there, or lie in the cache, cost nothing."""
     # One that is listed and gone was deleted by a person, and stays so.
     listed = {str(entry.get("recipe_key")) for entry in keeping.read_before(folder).pictures.values()}
-    recipes = [one.recipe for one in planned if one.recipe is not None]
-    missing = [recipe for recipe in recipes if recipe.key not in listed and not cache.has(recipe.key)]
-    return Price(len(planned), len(planned) - len(missing), time_for(missing, cache))
+    recipes = {one.recipe.key: one.recipe for one in planned if one.recipe is not None}
+    missing = [recipe for key, recipe in recipes.items() if key not in listed and not cache.has(key)]
+    return Price(len(recipes), len(recipes) - len(missing), time_for(missing, cache))
 
 
 def price_set(

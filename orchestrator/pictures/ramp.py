@@ -6,7 +6,7 @@ import hashlib
 import json
 import secrets
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +37,11 @@ class Ramp:
     sources: tuple[Source, ...] = ()
 
     @property
+    def ramps_denoise(self) -> bool:
+        """Whether pictures are redrawn with several strengths: the face may become another one on the way."""
+        return bool(self.sources) and len({setting.denoise for setting in self.settings}) > 1
+
+    @property
     def places(self) -> list[tuple[int, int | None, int]]:
         """Number of the setting, number of the source (None = from nothing) and seed of every picture, in their
         order.
@@ -49,11 +54,16 @@ class Ramp:
 
 @dataclass(frozen=True)
 class DrawnRamp:
-    """A ramp that was drawn. `pictures` are in the order of `ramp.places`; picture n is file n+1 of the set."""
+    """A ramp that was drawn. `pictures` are in the order of `ramp.places`; picture n is file n+1 of the set.
+
+    `alone`: for each of them what its prompt and seed draw without a source; empty where no denoise is ramped. They are
+    no part of the set.
+    """
 
     ramp: Ramp
     folder: Path
     pictures: tuple[Picture, ...]
+    alone: tuple[Picture, ...] = ()
     notes: tuple[str, ...] = ()
 
 
@@ -73,6 +83,7 @@ def plan_ramp(
     Without a `name` it is called after what is ramped. Raises `InputError` for a name that something else has, or seeds
     beyond what A1111 takes.
     """
+    settings = [replace(setting, prompt=profile.fill(setting.prompt)) for setting in settings]
     plan = _fingerprint(profile, settings, sources)
     if name:
         problem = _occupied(profile, workspace, name, plan)
@@ -112,6 +123,14 @@ def plan_pictures(profile: Profile, renderer: Renderer, ramp: Ramp) -> list[Plan
     return planned
 
 
+def plan_alone(ramp: Ramp, planned: Sequence[Planned]) -> list[Planned]:
+    """For each picture of a denoise ramp the one of its prompt and seed without a source; equal ones are drawn once."""
+    if not ramp.ramps_denoise:
+        return []
+    bare = {"init_sha256": "", "init_path": None, "denoising_strength": None}
+    return [Planned(one.recipe.evolve(**bare), None) for one in planned if one.recipe is not None]
+
+
 def draw_ramp(
     profile: Profile, workspace: Workspace, renderer: Renderer, ramp: Ramp, on_done: OnDone | None = None
 ) -> DrawnRamp:
@@ -139,6 +158,7 @@ def draw_ramp(
     if not recorded:
         write_json(folder / keeping.MANIFEST, {**head, "pictures": []})
     pictures = draw(renderer, [one.recipe for one in planned if one.recipe is not None], on_done)
+    alone = renderer.render([one.recipe for one in plan_alone(ramp, planned) if one.recipe is not None])
     entries = [one.entry for one in planned]
     stands = keeping.standing(folder, before, entries, same_plan=same_plan)
     made: list[tuple[keeping.Entry | None, Path | None]] = [
@@ -147,7 +167,7 @@ def draw_ramp(
     ]
     complete = not any(picture.error for picture in pictures)
     notes = keeping.write_set(folder, before, made, {**head, "complete": complete})
-    return DrawnRamp(ramp, folder, tuple(pictures), notes)
+    return DrawnRamp(ramp, folder, tuple(pictures), tuple(alone), notes)
 
 
 def refuse_drawn_over(profile: Profile, workspace: Workspace, name: str, made_by: str) -> None:
@@ -183,10 +203,7 @@ def _fingerprint(profile: Profile, settings: Sequence[Setting], sources: Sequenc
     if not settings:
         raise WorkspaceError("A ramp needs at least one setting.")
     decides = [
-        [
-            [profile.fill(setting.prompt), [lora.model_dump() for lora in setting.loras], setting.denoise]
-            for setting in settings
-        ],
+        [[setting.prompt, [lora.model_dump() for lora in setting.loras], setting.denoise] for setting in settings],
         profile.generation.model_dump(mode="json"),
         profile.base.model_dump(mode="json"),
         [source.sha256 for source in sources],
