@@ -23,7 +23,7 @@ from urllib.parse import urlsplit
 import psutil
 
 from orchestrator import processes
-from orchestrator.errors import InstallError, ServerError, ServerStarting, ServerUnreachable
+from orchestrator.errors import InstallError, ServerUnreachable
 from orchestrator.processes import Child, ProcessId
 from orchestrator.settings import is_loopback
 
@@ -198,7 +198,7 @@ def restart(
     if managed is not None and managed.ours:
         managed.restart()
         return
-    _ask_to_restart(client)
+    client.restart()
     _wait_until_closed(client.url)
     deadline = time.monotonic() + within_s
     while not is_open(client.url):
@@ -211,7 +211,7 @@ def restart(
         try:
             client.options()
             return
-        except (ServerStarting, ServerUnreachable) as error:
+        except ServerUnreachable as error:
             if time.monotonic() > deadline:
                 raise _not_back(client.url, within_s) from error
             pause = max(quiet_s, _ASK_EVERY_S)
@@ -224,25 +224,6 @@ def environment(secrets: frozenset[str] = frozenset(), base: Mapping[str, str] |
     given = os.environ if base is None else base
     kept = {k: v for k, v in given.items() if k not in _OURS and k not in secrets and not _SECRET.fullmatch(k)}
     return kept | {"PYTHONUNBUFFERED": "1", "PYTHONIOENCODING": "utf-8:replace"}
-
-
-def _ask_to_restart(client: Client) -> None:
-    try:
-        client.restart()
-    except ServerStarting as error:
-        raise InstallError(
-            f"A1111 at {client.url} cannot be started anew.",
-            cause="It was started without --api-server-stop.",
-            fix="Add --api-server-stop to COMMANDLINE_ARGS, or set restart_every = 0 in the settings.",
-        ) from error
-    except ServerError as error:
-        raise InstallError(
-            f"A1111 at {client.url} cannot start itself anew ({error.text}).",
-            cause="Only webui.sh and webui.bat start it again after its end.",
-            fix="Start it with one of these, or set restart_every = 0 in the settings.",
-        ) from error
-    except ServerUnreachable:
-        return  # it ended before the answer was out
 
 
 def _wait_until_closed(url: str) -> None:

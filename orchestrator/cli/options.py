@@ -10,6 +10,7 @@ import click
 
 if TYPE_CHECKING:
     from orchestrator.a1111.client import A1111
+    from orchestrator.a1111.managed import Webui
     from orchestrator.kohya.install import KohyaInstall
     from orchestrator.profile.model import Profile
     from orchestrator.settings import ServerAddress, Settings
@@ -99,6 +100,19 @@ def _client(address: ServerAddress) -> A1111:
     from orchestrator.a1111.client import A1111
 
     return A1111(address.url, username=address.user, password=address.password.get_secret_value())
+
+
+def managed_webui(settings: Settings, log: Path) -> Webui | None:
+    """The webui that `a1111_command` starts at the first server's address, not started yet; None where there is none to
+    start: no command, or another machine. Raises `InstallError` when its program is not there.
+    """
+    from orchestrator.a1111 import managed
+
+    first = settings.addresses()[0]
+    if not settings.a1111_command or not first.on_this_machine:
+        return None
+    secrets = [entry.password_env for entry in settings.servers if entry.password_env]
+    return managed.webui(first.url, settings.a1111_command, log=log, folder=settings.a1111_folder, secrets=secrets)
 
 
 def find_kohya(settings: Settings) -> KohyaInstall:

@@ -20,7 +20,14 @@ from orchestrator.doctor.names import AREA as NAMES
 from orchestrator.doctor.names import about_loras, about_names
 from orchestrator.doctor.options import AREA as OPTIONS
 from orchestrator.doctor.options import about_leaks, about_options
-from orchestrator.errors import InstallError, OrchestratorError, ServerError, ServerStarting, ServerUnreachable
+from orchestrator.errors import (
+    InputError,
+    InstallError,
+    OrchestratorError,
+    ServerError,
+    ServerStarting,
+    ServerUnreachable,
+)
 from orchestrator.profile.model import Profile
 from orchestrator.settings import PASSWORD_VARIABLE, ServerAddress, settings_file
 
@@ -48,7 +55,13 @@ class Seen:
 
 def look(address: ServerAddress, profile: Profile | None) -> Seen:
     """Everything about the server at `address`; `profile` adds what it names. Draws nothing."""
-    with ThreadPoolExecutor(max_workers=1) as pool, _open(address, PATIENCE_S) as client:
+    try:
+        opened = _open(address, PATIENCE_S)
+    except InputError as error:
+        stops = _stopped(profile)
+        wrong = Finding(LOGIN, error.what.rstrip("."), "blocker", stops, error.cause, error.fix, address.url)
+        return Seen(address, (wrong,))
+    with ThreadPoolExecutor(max_workers=1) as pool, opened as client:
         try:
             options = client.options()
         except OrchestratorError as error:
@@ -86,8 +99,7 @@ def _open(address: ServerAddress, timeout_s: float) -> A1111:
 
 def _cannot_be_asked(address: ServerAddress, profile: Profile | None, error: OrchestratorError) -> Finding:
     url = address.url
-    # Training needs the server only to learn which file its checkpoint is.
-    stops: tuple[Work, ...] = (*DRAWING, "training") if profile and not profile.base.path else DRAWING
+    stops = _stopped(profile)
     if isinstance(error, ServerStarting):
         return Finding(
             SERVER,
@@ -129,6 +141,11 @@ def _cannot_be_asked(address: ServerAddress, profile: Profile | None, error: Orc
     if isinstance(error, InstallError):
         return _refused(address, stops)
     return Finding(SERVER, error.what.rstrip("."), "blocker", stops, error.cause, error.fix)
+
+
+def _stopped(profile: Profile | None) -> tuple[Work, ...]:
+    # Training needs the server only to learn which file its checkpoint is.
+    return (*DRAWING, "training") if profile and not profile.base.path else DRAWING
 
 
 def _refused(address: ServerAddress, stops: tuple[Work, ...]) -> Finding:

@@ -17,7 +17,9 @@ import pytest
 from orchestrator import processes
 from orchestrator.a1111 import managed
 from orchestrator.a1111.client import A1111
+from orchestrator.cli.options import managed_webui
 from orchestrator.errors import InstallError
+from orchestrator.settings import load_settings
 
 #: Opens its port at once and is ready half a second later. Like the real one it does not survive being asked before.
 #: /sdapi/v1/server-restart ends it with code 99; `loop` starts it again then, as webui.sh does.
@@ -249,3 +251,14 @@ def test_no_password_and_no_virtual_environment_reaches_it() -> None:
         "PYTHONIOENCODING": "utf-8:replace",
     }
     assert os.environ.get("PYTHONUNBUFFERED") is None or "PYTHONUNBUFFERED" in managed.environment()
+
+
+def test_which_webui_the_settings_mean(ugly_path: Path, log: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    words = (sys.executable, "-m", "orchestrator.sandbox.server")
+    assert managed_webui(load_settings(), log) is None
+    assert managed_webui(load_settings(a1111_command=words, a1111_url="http://10.0.0.2:7860"), log) is None
+    monkeypatch.setenv("FARM", "hunter2")
+    servers = ({"url": "http://localhost:7861", "password_env": "FARM"},)
+    meant = managed_webui(load_settings(a1111_command=words, a1111_folder=str(ugly_path), servers=servers), log)
+    assert meant is not None
+    assert (meant.url, meant.folder, meant.secrets) == ("http://localhost:7861", ugly_path, frozenset({"FARM"}))
