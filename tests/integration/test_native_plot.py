@@ -12,7 +12,6 @@ from pathlib import Path
 import pytest
 import tomli_w
 from PIL import Image
-from safetensors.numpy import save_file
 
 from orchestrator.__main__ import main
 from orchestrator.a1111.client import A1111
@@ -36,6 +35,7 @@ from orchestrator.render.server import connect
 from orchestrator.sandbox import learned
 from orchestrator.sandbox import server as sandbox
 from orchestrator.sandbox.a1111.settings import Settings
+from orchestrator.sandbox.checkpoints import save_lora
 from orchestrator.training.record import RunRecord, write_record
 from orchestrator.workspace import Workspace
 from tests.integration.conftest import StartServer
@@ -57,7 +57,7 @@ def trained(folder: Path) -> None:
     for epoch in EPOCHS:
         values = learned.tensors(learned.starter(epoch, "m", epoch=epoch), 8, 4.0, epoch)
         metadata = {"ss_epoch": str(epoch), "ss_output_name": "m", "ss_session_id": "1"}
-        save_file(values, folder / f"m-{epoch:06d}.safetensors", metadata)
+        save_lora(folder / f"m-{epoch:06d}.safetensors", values, metadata, "fp16")
 
 
 def deployed(client: A1111, folder: Path) -> list[Deployed]:
@@ -91,10 +91,7 @@ def by_plot(picture: Picture) -> bool:
 @pytest.fixture(params=DIALECTS)
 def of_each_dialect(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Renderer]:
     """A renderer on a server of each fork."""
-    if "dialect" not in {field.name for field in dataclasses.fields(Settings)} and request.param != "a1111":
-        pytest.skip("the sandbox plays A1111 alone")
-    settings = Settings() if request.param == "a1111" else Settings(dialect=request.param)
-    with sandbox.start(tmp_path, settings=settings) as running, A1111(running.url) as client:
+    with sandbox.start(tmp_path, settings=Settings(dialect=request.param)) as running, A1111(running.url) as client:
         yield Renderer(connect(client), PictureCache(tmp_path / "single"))
 
 
