@@ -13,7 +13,7 @@ import functools
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from orchestrator.errors import InputError, OrchestratorError, ServerError, ServerUnreachable, WorkspaceError
 from orchestrator.files import write_json
@@ -56,16 +56,27 @@ class Checked:
     result: CheckResult
 
 
-def open_renderer(profile: Profile, workspace: Workspace, client: A1111) -> Renderer:
-    """Find out what the server is and make ready to draw with the profile's checkpoint, through the workspace's
-    cache.
+def open_renderer(
+    profile: Profile, workspace: Workspace, client: A1111, others: Iterable[A1111] = (), **how: Any
+) -> Renderer:
+    """Find out what the server is and make ready to draw with the profile's checkpoint, through the workspace's cache.
+
+    `others` help where they draw the same; one that cannot be used is told to `say` and left out. `how` are fields of
+    `Renderer`: patience, keepers, restart_every, say.
     """
     from orchestrator.render.cache import PictureCache
     from orchestrator.render.engine import Renderer
     from orchestrator.render.server import connect
 
-    server = connect(client, profile.base.checkpoint, profile.base.vae, memory=workspace.cache)
-    return Renderer(server, PictureCache(workspace.cache))
+    base = profile.base
+    server = connect(client, base.checkpoint, base.vae, memory=workspace.cache)
+    helping = []
+    for other in others:
+        try:
+            helping.append(connect(other, base.checkpoint, base.vae, memory=workspace.cache))
+        except OrchestratorError as error:
+            how.get("say", str)(f"{other.url} is left out: {error.what}")
+    return Renderer(server, PictureCache(workspace.cache), others=tuple(helping), **how)
 
 
 def recipe_maker(profile: Profile, renderer: Renderer) -> MakeRecipe:
@@ -191,11 +202,28 @@ def base_checkpoint(profile: Profile, renderer: Renderer | None, *, named: str =
     )
 
 
-def deploy_run(workspace: Workspace, run_name: str, client: A1111, lora_folder: str = "") -> list[Deployed]:
-    """training → lora: put every LoRA file of a run where A1111 finds it, under stems that were never used."""
+def deploy_run(
+    workspace: Workspace,
+    run_name: str,
+    client: A1111,
+    lora_folder: str = "",
+    others: Iterable[tuple[A1111, str]] = (),
+    say: Callable[[str], object] = str,
+) -> list[Deployed]:
+    """training → lora: put every LoRA file of a run where A1111 finds it, under stems that were never used.
+
+    `others` are further servers with their folders; one that cannot be given the files is told to `say`.
+    """
     from orchestrator.lora.deploy import deploy, find_lora_folder
 
-    return deploy(lora_files(workspace, run_name), find_lora_folder(client, lora_folder or None), client)
+    files = lora_files(workspace, run_name)
+    placed = deploy(files, find_lora_folder(client, lora_folder or None), client)
+    for other, folder in others:
+        try:
+            deploy(files, find_lora_folder(other, folder or None), other)
+        except OrchestratorError as error:
+            say(f"{other.url} does not get the LoRA files: {error.what}")
+    return placed
 
 
 def lora_files(workspace: Workspace, run_name: str) -> list[LoraFile]:

@@ -12,7 +12,15 @@ from typing import TYPE_CHECKING, cast
 
 import click
 
-from orchestrator.cli.options import checked, find_kohya, kohya_options, lora_folder_option, open_client, server_option
+from orchestrator.cli.options import (
+    Urls,
+    checked,
+    find_kohya,
+    kohya_options,
+    lora_folder_option,
+    open_client,
+    server_option,
+)
 
 if TYPE_CHECKING:
     from orchestrator.sandbox.worlds import World
@@ -38,7 +46,7 @@ if TYPE_CHECKING:
 def command(
     folder: Path,
     profile: str,
-    url: str | None,
+    url: Urls,
     kohya: str | None,
     kohya_python: str | None,
     lora_folder: str | None,

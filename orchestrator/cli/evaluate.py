@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 import click
 
 from orchestrator.cli.options import (
+    Urls,
     json_option,
     lora_folder_option,
-    open_client,
     open_workspace,
     server_option,
     workspace_option,
@@ -26,17 +26,18 @@ if TYPE_CHECKING:
 @server_option
 @lora_folder_option
 @json_option
-def command(folder: Path, url: str | None, lora_folder: str | None, as_json: bool) -> None:
+def command(folder: Path, url: Urls, lora_folder: str | None, as_json: bool) -> None:
     """Draw the rounds for every epoch and weight on the scouted seeds, measure them, and say which LoRA is best."""
     from orchestrator import pipeline
     from orchestrator.cli.console import answer_json, progress
+    from orchestrator.cli.servers import open_servers
     from orchestrator.settings import load_settings
 
     workspace, profile = open_workspace(folder)
     settings = load_settings(a1111_url=url, lora_folder=lora_folder)
-    with open_client(settings) as client, progress() as on_progress:
-        renderer = pipeline.open_renderer(profile, workspace, client)
-        deployed = pipeline.deploy_run(workspace, profile.run_name, client, settings.lora_folder)
+    with open_servers(settings) as servers, progress() as on_progress:
+        deployed = servers.deploy(workspace, profile.run_name)
+        renderer = servers.renderer(profile, workspace)
         verdict = pipeline.evaluate_version(profile, workspace, renderer, deployed, on_progress=on_progress)
     if as_json:
         answer_json(verdict.to_dict())

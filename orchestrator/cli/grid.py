@@ -7,9 +7,9 @@ from pathlib import Path
 import click
 
 from orchestrator.cli.options import (
+    Urls,
     json_option,
     lora_folder_option,
-    open_client,
     open_workspace,
     server_option,
     workspace_option,
@@ -29,7 +29,7 @@ def command() -> None:
 @click.option(
     "--native", is_flag=True, help="Let the webui's own X/Y/Z plot draw the cells: the same pictures, more slowly."
 )
-def render(names: tuple[str, ...], folder: Path, url: str | None, lora_folder: str | None, native: bool) -> None:
+def render(names: tuple[str, ...], folder: Path, url: Urls, lora_folder: str | None, native: bool) -> None:
     """Draw the grids NAMES of the profile (all without names) over the newest finished run.
 
     Cells that were drawn before come from the cache, so the same command regenerates a grid, and goes on with an
@@ -37,13 +37,14 @@ def render(names: tuple[str, ...], folder: Path, url: str | None, lora_folder: s
     """
     from orchestrator import pipeline
     from orchestrator.cli.console import answer, note, progress
+    from orchestrator.cli.servers import open_servers
     from orchestrator.settings import load_settings
 
     workspace, profile = open_workspace(folder)
     settings = load_settings(a1111_url=url, lora_folder=lora_folder)
-    with open_client(settings) as client, progress() as on_progress:
-        renderer = pipeline.open_renderer(profile, workspace, client)
-        deployed = pipeline.deploy_run(workspace, profile.run_name, client, settings.lora_folder)
+    with open_servers(settings) as servers, progress() as on_progress:
+        deployed = servers.deploy(workspace, profile.run_name)
+        renderer = servers.renderer(profile, workspace)
         if deployed:
             note(f"{len(deployed)} LoRA files of {profile.run_name} are in {deployed[0].path.parent}")
         results = pipeline.draw_grids(

@@ -7,9 +7,9 @@ from pathlib import Path
 import click
 
 from orchestrator.cli.options import (
+    Urls,
     json_option,
     lora_folder_option,
-    open_client,
     open_workspace,
     server_option,
     workspace_option,
@@ -63,14 +63,14 @@ def show(file: Path, as_json: bool) -> None:
 @workspace_option
 @server_option
 @lora_folder_option
-def deploy(run: str | None, folder: Path, url: str | None, lora_folder: str | None) -> None:
+def deploy(run: str | None, folder: Path, url: Urls, lora_folder: str | None) -> None:
     """Copy the LoRA files of a run into A1111's folder, under stems that were never used before."""
-    from orchestrator import pipeline
     from orchestrator.cli.console import table
+    from orchestrator.cli.servers import open_servers
     from orchestrator.settings import load_settings
 
     workspace, profile = open_workspace(folder)
     settings = load_settings(a1111_url=url, lora_folder=lora_folder)
-    with open_client(settings) as client:
-        deployed = pipeline.deploy_run(workspace, run or profile.run_name, client, settings.lora_folder)
+    with open_servers(settings) as servers:
+        deployed = servers.deploy(workspace, run or profile.run_name)
     table(("epoch", "use in a prompt"), [(d.lora.epoch, f"<lora:{d.stem}:1>") for d in deployed])

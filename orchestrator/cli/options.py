@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from orchestrator.workspace import Workspace
 
 Command = TypeVar("Command", bound=Callable[..., Any])
+#: What `--url` gives: every address named, or None.
+Urls = tuple[str, ...] | None
 
 
 def workspace_option(command: Command) -> Command:
@@ -32,7 +34,7 @@ def workspace_option(command: Command) -> Command:
 
 
 def server_option(command: Command) -> Command:
-    """`--url`, the address of A1111; a tuple of all that were given, or None."""
+    """`--url`, the address of A1111 (`Urls`)."""
     return click.option(
         "--url",
         metavar="URL",

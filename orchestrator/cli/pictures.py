@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from orchestrator.cli.options import json_option, open_client, open_workspace, server_option, workspace_option
+from orchestrator.cli.options import Urls, json_option, open_workspace, server_option, workspace_option
 from orchestrator.cli.pictures_draw import ramp, vary
 
 
@@ -20,7 +20,7 @@ def command() -> None:
 @workspace_option
 @server_option
 @json_option
-def make(sets: tuple[str, ...], folder: Path, url: str | None, as_json: bool) -> None:
+def make(sets: tuple[str, ...], folder: Path, url: Urls, as_json: bool) -> None:
     """Make the picture sets SETS of the profile; without names, all of them.
 
     A set with a `source` is made from that set's pictures: straightened, varied by img2img, or both. A set that is
@@ -31,11 +31,12 @@ def make(sets: tuple[str, ...], folder: Path, url: str | None, as_json: bool) ->
     """
     from orchestrator import pipeline
     from orchestrator.cli.console import answer, answer_json, note, progress
+    from orchestrator.cli.servers import open_servers
     from orchestrator.settings import load_settings
 
     workspace, profile = open_workspace(folder)
-    with open_client(load_settings(a1111_url=url)) as client, progress() as on_progress:
-        renderer = pipeline.open_renderer(profile, workspace, client)
+    with open_servers(load_settings(a1111_url=url)) as servers, progress() as on_progress:
+        renderer = servers.renderer(profile, workspace)
         unmade, price = pipeline.price_pictures(profile, workspace, renderer, only=sets)
         if unmade:
             note(f"{unmade} {'set' if unmade == 1 else 'sets'} to make: {price}")

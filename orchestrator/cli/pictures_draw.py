@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from orchestrator.cli.options import json_option, open_client, open_workspace, server_option, workspace_option
+from orchestrator.cli.options import Urls, json_option, open_workspace, server_option, workspace_option
 
 if TYPE_CHECKING:
     from orchestrator.evaluation.ramp import RampResult
@@ -61,7 +61,7 @@ def vary(
     straighten: bool,
     name: str,
     folder: Path,
-    url: str | None,
+    url: Urls,
     yes: bool,
     as_json: bool,
 ) -> None:
@@ -74,6 +74,7 @@ def vary(
     """
     from orchestrator import pipeline
     from orchestrator.cli.console import answer, answer_json, note, progress
+    from orchestrator.cli.servers import open_servers
     from orchestrator.pictures import sources as starting
     from orchestrator.pictures.price import price, refuse_dear
     from orchestrator.pictures.sets import plan_pictures
@@ -94,8 +95,8 @@ def vary(
         straighten=straighten,
         name=name,
     )
-    with open_client(load_settings(a1111_url=url)) as client, progress() as on_progress:
-        renderer = pipeline.open_renderer(profile, workspace, client)
+    with open_servers(load_settings(a1111_url=url)) as servers, progress() as on_progress:
+        renderer = servers.renderer(profile, workspace)
         if asked.prompt:
             planned = plan_pictures(profile, asked, workspace, renderer, given)
             cost = price(planned, workspace.picture_set(asked.name), renderer.cache)
@@ -137,7 +138,7 @@ def ramp(
     expects: str | None,
     name: str,
     folder: Path,
-    url: str | None,
+    url: Urls,
     yes: bool,
     as_json: bool,
 ) -> None:
@@ -154,6 +155,7 @@ def ramp(
     """
     from orchestrator import pipeline
     from orchestrator.cli.console import answer, answer_json, note, progress
+    from orchestrator.cli.servers import open_servers
     from orchestrator.pictures import sources as starting
     from orchestrator.pictures.price import price, refuse_dear
     from orchestrator.pictures.prompt_ramps import parse_prompt, parse_range, parse_step
@@ -169,8 +171,8 @@ def ramp(
     strength = parse_range(denoise or "0.45", what="--denoise", low=0, high=1) if given else None
     settings = parse_prompt(prompt).settings(denoise=strength, step=parse_step(step) if step else None, count=count)
     asked = plan_ramp(profile, workspace, settings, given, seeds=seeds, first_seed=first_seed, name=name)
-    with open_client(load_settings(a1111_url=url)) as client, progress() as on_progress:
-        renderer = pipeline.open_renderer(profile, workspace, client)
+    with open_servers(load_settings(a1111_url=url)) as servers, progress() as on_progress:
+        renderer = servers.renderer(profile, workspace)
         planned = plan_pictures(profile, renderer, asked)
         cost = price([*planned, *plan_alone(asked, planned)], workspace.picture_set(asked.name), renderer.cache)
         what = f"{_many(len(settings), 'setting')} × {_many(seeds, 'seed')}"

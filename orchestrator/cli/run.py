@@ -7,10 +7,10 @@ from pathlib import Path
 import click
 
 from orchestrator.cli.options import (
+    Urls,
     find_kohya,
     kohya_options,
     lora_folder_option,
-    open_client,
     open_workspace,
     server_option,
     workspace_option,
@@ -24,7 +24,12 @@ from orchestrator.cli.options import (
 @lora_folder_option
 @click.option("--anyway", is_flag=True, help="Train although the dataset check has findings.")
 def command(
-    folder: Path, url: str | None, kohya: str | None, kohya_python: str | None, lora_folder: str | None, anyway: bool
+    folder: Path,
+    url: Urls,
+    kohya: str | None,
+    kohya_python: str | None,
+    lora_folder: str | None,
+    anyway: bool,
 ) -> None:
     """Do everything in the profile that is not done yet: pictures, check, dataset, training, grids, rounds, verdict,
     report.
@@ -35,6 +40,7 @@ def command(
     from orchestrator.cli.console import answer, note, progress
     from orchestrator.cli.dataset import show_check
     from orchestrator.cli.evaluate import show_verdict
+    from orchestrator.cli.servers import open_servers
     from orchestrator.cli.train import show_events
     from orchestrator.errors import DatasetError
     from orchestrator.settings import load_settings
@@ -43,8 +49,8 @@ def command(
     settings = load_settings(a1111_url=url, kohya_folder=kohya, kohya_python=kohya_python, lora_folder=lora_folder)
     # Everything that may be missing is looked for before the first picture, not after a night.
     install = find_kohya(settings)
-    with open_client(settings) as client, progress() as bar:
-        renderer = pipeline.open_renderer(profile, workspace, client)
+    with open_servers(settings) as servers, progress() as bar:
+        renderer = servers.renderer(profile, workspace)
         checkpoint = pipeline.base_checkpoint(profile, renderer)
         for made in pipeline.make_pictures(profile, workspace, renderer, on_progress=bar):
             for sentence in (*made.notes, *made.failed):
@@ -57,8 +63,10 @@ def command(
                 fix="Mend the dataset and run the same command again, or add --anyway.",
             )
         pipeline.build_dataset(profile, workspace, checked.pictures)
-        pipeline.train_version(profile, workspace, install, checkpoint, client=client, on_event=show_events(bar))
-        deployed = pipeline.deploy_run(workspace, profile.run_name, client, settings.lora_folder)
+        pipeline.train_version(
+            profile, workspace, install, checkpoint, client=servers.client, on_event=show_events(bar)
+        )
+        deployed = servers.deploy(workspace, profile.run_name)
         pipeline.draw_grids(profile, workspace, renderer, deployed, on_progress=bar)
         if profile.evaluation.rounds:
             pipeline.scout_seeds(profile, workspace, renderer, on_progress=bar)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from orchestrator.cli.options import (
+    Urls,
     find_kohya,
     kohya_options,
     open_client,
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
 )
 @click.option("--dry-run", is_flag=True, help="Check everything and say what would be done; start nothing.")
 def command(
-    folder: Path, kohya: str | None, kohya_python: str | None, url: str | None, checkpoint: str | None, dry_run: bool
+    folder: Path, kohya: str | None, kohya_python: str | None, url: Urls, checkpoint: str | None, dry_run: bool
 ) -> None:
     """Train the profile's version on the built dataset.
 

@@ -15,7 +15,7 @@ from orchestrator.render import settings_guard
 from orchestrator.render.cache import PictureCache
 from orchestrator.render.canary import not_applied
 from orchestrator.render.dispatch import Dispatcher
-from orchestrator.render.host import Drawn, Failed, Host, Restart
+from orchestrator.render.host import Drawn, Failed, Host, Keeper
 from orchestrator.render.orders import Order, orders
 from orchestrator.render.patience import Patience
 from orchestrator.render.proof import record
@@ -63,8 +63,8 @@ class Renderer:
     """Draws on one server, or on several that draw the same, through one cache.
 
     `server` is the one recipes are made for; `others` help when a probe picture proves that they draw the same.
-    `restarts` maps an address to what restarts the server there, every `restart_every` pictures (0 = never). `say` is
-    told what happens meanwhile: a server that went away, one that is left out.
+    `keepers` maps an address to who may start the server there anew, which is done every `restart_every` pictures (0 =
+    never) and when it is gone. `say` is told what happens meanwhile: a server that went away, one that is left out.
     """
 
     server: Server
@@ -72,7 +72,7 @@ class Renderer:
     in_flight: int = IN_FLIGHT
     others: tuple[Server, ...] = ()
     patience: Patience = field(default_factory=Patience)
-    restarts: Mapping[str, Restart] = field(default_factory=dict)
+    keepers: Mapping[str, Keeper] = field(default_factory=dict)
     restart_every: int = 0
     say: Say = _quiet
     #: Servers whose remembered facts were seen again in a picture, by address.
@@ -158,7 +158,7 @@ class _Work:
                 patience=renderer.patience,
                 stop=self._stop,
                 say=renderer.say,
-                restart=renderer.restarts.get(server.client.url),
+                keeper=renderer.keepers.get(server.client.url),
                 restart_every=renderer.restart_every,
             )
             for server in servers

@@ -34,8 +34,15 @@ _FLAG_EVERY_S = 1.0
 _LAST_MOMENT_S = 1.0
 _INTERRUPT_WITHIN_S = 10.0
 
-#: Restarts the server, so that it gives its memory back; returns when it answers again.
-Restart = Callable[[], None]
+
+@dataclass(frozen=True)
+class Keeper:
+    """Who may start a server anew: `restart` gives back the memory it leaked, `revive` brings back one that is gone
+    (None = only waiting helps). Both return when it answers again, and raise an `OrchestratorError` when it does not.
+    """
+
+    restart: Callable[[], None]
+    revive: Callable[[], None] | None = None
 
 
 @dataclass(frozen=True)
@@ -66,15 +73,15 @@ class Host:
         patience: Patience,
         stop: threading.Event,
         say: Callable[[str], None],
-        restart: Restart | None = None,
+        keeper: Keeper | None = None,
         restart_every: int = 0,
     ) -> None:
         self.server = server
         self.patience = patience
         self._stop = stop
         self._say = say
-        self._restart = restart
-        self._restart_every = restart_every if restart else 0
+        self._keeper = keeper
+        self._restart_every = restart_every if keeper else 0
         self._since_restart = 0
         self._slots = threading.Semaphore(slots)
         self._number = slots
@@ -216,7 +223,7 @@ class Host:
             self._rest(0.25)
 
     def _restart_when_due(self) -> None:
-        if not self._restart_every or self._restart is None:
+        if not self._restart_every or self._keeper is None:
             return
         with self._counting:
             self._since_restart += 1
@@ -226,7 +233,7 @@ class Host:
                 self._slots.acquire()
             try:
                 self._say(f"{self.server.client.url} is restarted after {self._restart_every} pictures")
-                self._restart()
+                self._keeper.restart()
                 self._since_restart = 1
             finally:
                 for _ in range(self._number):
@@ -240,6 +247,8 @@ class Host:
         while not self._stop.is_set():
             if not _port_is_open(url):
                 was_shut, starting_since = True, None
+                if self._keeper is not None and self._keeper.revive is not None:
+                    return self._revive(self._keeper.revive)
             else:
                 if was_shut:
                     self._rest(patience.settle_s)
@@ -265,6 +274,15 @@ class Host:
                 self._say(f"{url} does not answer any more; waiting up to {patience.away_s / 60:.0f} min for it")
             self._rest(patience.look_s)
         return False
+
+    def _revive(self, revive: Callable[[], None]) -> bool:
+        self._say(f"{self.server.client.url} is gone; it is started again")
+        try:
+            revive()
+        except OrchestratorError as error:
+            self._say(str(error))
+            return False
+        return True
 
     def _rest(self, seconds: float) -> None:
         self._stop.wait(seconds)
