@@ -11,88 +11,44 @@ extensions go under `extra`.
 
 from __future__ import annotations
 
-import difflib
-import math
 from collections.abc import Mapping
-from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Any, TypeVar
 
 from pydantic import (
-    AfterValidator,
     BaseModel,
     ConfigDict,
     Field,
     ModelWrapValidatorHandler,
-    PlainValidator,
     ValidationError,
     ValidationInfo,
     field_validator,
     model_validator,
 )
 
-from orchestrator.a1111.pictures import Encoded, NotAPicture, checked
-from orchestrator.errors import InputError, PictureError
+from orchestrator.a1111.pictures import Encoded
+from orchestrator.a1111.refusal import refusal
+from orchestrator.a1111.request_fields import (
+    MAX_BATCH_SIZE,
+    MAX_CFG,
+    MAX_ITERATIONS,
+    MAX_PIXELS,
+    MAX_SEED,
+    MAX_SIDE,
+    MAX_STEPS,
+    MAX_UPSCALED_PIXELS,
+    MIN_SIDE,
+    SIDE_STEP,
+    Arguments,
+    Name,
+    Picture,
+    Prompt,
+    Seed,
+    Sendable,
+    Share,
+    Side,
+)
+from orchestrator.errors import InputError
 
-MIN_SIDE, MAX_SIDE, SIDE_STEP = 64, 4096, 8
-#: Pixels of one picture, the enlarged one of a hires request included.
-MAX_PIXELS = 16_000_000
-MAX_STEPS = 150
-MAX_BATCH_SIZE = 64
-MAX_ITERATIONS = 100
-MAX_CFG = 30.0
-#: torch takes seeds up to a signed 64-bit integer; above, A1111 answers 500.
-MAX_SEED = 2**63 - 1
-MAX_PROMPT_BYTES = 1_000_000
-#: Pixels of one picture from the extras routes: A1111's own limit for sheets.
-MAX_UPSCALED_PIXELS = 200_000_000
-
-
-def _prompt(text: str) -> str:
-    try:
-        length = len(text.encode("utf-8"))
-    except UnicodeEncodeError:
-        raise ValueError("it holds half a character (a lone surrogate), which cannot be sent") from None
-    if length > MAX_PROMPT_BYTES:
-        raise ValueError(f"{length:,} bytes are no prompt; 1,000,000 are the most that is sent")
-    return text
-
-
-def _json(value: Any) -> Any:
-    """`value`, if it can be sent as JSON."""
-    if isinstance(value, Mapping):
-        for key, inner in value.items():
-            if not isinstance(key, str):
-                raise ValueError(f"the key {key!r} is no text")
-            _json(inner)
-    elif isinstance(value, list | tuple):
-        for inner in value:
-            _json(inner)
-    elif isinstance(value, float) and not math.isfinite(value):
-        raise ValueError(f"{value} cannot be sent as JSON")
-    elif not (value is None or isinstance(value, str | bool | int | float)):
-        raise ValueError(f"a {type(value).__name__} cannot be sent as JSON; pictures go in as base64 text")
-    return value
-
-
-Prompt = Annotated[str, AfterValidator(_prompt)]
-Side = Annotated[
-    int,
-    Field(
-        ge=MIN_SIDE,
-        le=MAX_SIDE,
-        multiple_of=SIDE_STEP,
-        description="a side has 64 to 4096 pixels, a multiple of 8 (A1111 checks nothing: 0 is an error of its own, "
-        "100000 keeps it busy for minutes)",
-    ),
-]
-Seed = Annotated[
-    int,
-    Field(ge=-1, le=MAX_SEED, description="a seed is -1 (random) or 0 to 2**63-1"),
-]
-Share = Annotated[float, Field(ge=0, le=1, description="0 to 1")]
-Name = str | None
-Sendable = Annotated[dict[str, Any], AfterValidator(_json)]
-Picture = Annotated[Encoded, PlainValidator(checked)]
 Request = TypeVar("Request", bound="_Request")
 
 
@@ -116,7 +72,7 @@ class _Request(BaseModel):
         try:
             return handler(values)
         except ValidationError as error:
-            raise _refusal(cls, error) from None
+            raise refusal(cls, error) from None
 
     def body(self) -> dict[str, Any]:
         """What is sent: the fields that were given, pictures as base64."""
@@ -136,7 +92,9 @@ class _Drawing(_Request):
     sampler_name: Name = None
     scheduler: Name = None
     batch_size: int = Field(1, ge=1, le=MAX_BATCH_SIZE, description="1 to 64 pictures at once")
-    n_iter: int = Field(1, ge=1, le=MAX_ITERATIONS, description="1 to 100 batches, one after the other")
+    n_iter: int = Field(
+        1, ge=1, le=MAX_ITERATIONS, description="1 to 100 batches, one after the other", validate_default=True
+    )
     steps: int = Field(50, ge=1, le=MAX_STEPS, description="1 to 150 steps")
     cfg_scale: float = Field(7.0, ge=0, le=MAX_CFG, description="0 to 30")
     restore_faces: bool | None = None
@@ -160,7 +118,7 @@ class _Drawing(_Request):
     force_task_id: Name = None
     sampler_index: str = "Euler"
     script_name: Name = None
-    script_args: Annotated[list[Any], AfterValidator(_json)] = Field(default_factory=list)
+    script_args: Arguments = Field(default_factory=list)
     send_images: bool = True
     save_images: bool = False
     #: ADetailer, ControlNet …: script name → {"args": […]}, passed through.
@@ -182,7 +140,6 @@ class Txt2Img(_Drawing):
 
     width: Side = 512
     height: Side = Field(512, validate_default=True)
-    enable_hr: bool = False
     denoising_strength: Share | None = None
     firstphase_width: int = Field(0, ge=0, le=MAX_SIDE)
     firstphase_height: int = Field(0, ge=0, le=MAX_SIDE)
@@ -190,9 +147,7 @@ class Txt2Img(_Drawing):
     hr_upscaler: Name = None
     hr_second_pass_steps: int = Field(0, ge=0, le=MAX_STEPS, description="0 (as many as steps) to 150")
     hr_resize_x: int = Field(0, ge=0, le=2 * MAX_SIDE, description="0 (by hr_scale) to 8192 pixels")
-    hr_resize_y: int = Field(
-        0, ge=0, le=2 * MAX_SIDE, description="0 (by hr_scale) to 8192 pixels", validate_default=True
-    )
+    hr_resize_y: int = Field(0, ge=0, le=2 * MAX_SIDE, description="0 (by hr_scale) to 8192 pixels")
     hr_checkpoint_name: Name = None
     hr_sampler_name: Name = None
     hr_scheduler: Name = None
@@ -201,6 +156,7 @@ class Txt2Img(_Drawing):
     #: The second pass's CFG on Forge and reForge, whose default of 1 hardly heeds the prompt: sent there as
     #: `cfg_scale` unless it is given.
     hr_cfg: float = Field(1.0, ge=0, le=MAX_CFG, description="0 to 30")
+    enable_hr: bool = False
 
     @field_validator("height")
     @classmethod
@@ -208,17 +164,16 @@ class Txt2Img(_Drawing):
         _check_area(info.data.get("width", 0), value)
         return value
 
-    @field_validator("hr_resize_y")
+    @field_validator("enable_hr")
     @classmethod
-    def _enlarged(cls, value: int, info: ValidationInfo) -> int:
+    def _enlarged(cls, value: bool, info: ValidationInfo) -> bool:
         data = info.data
-        if data.get("enable_hr") and {"width", "height", "hr_scale", "hr_resize_x"} <= data.keys():
-            across, down = data["width"], data["height"]
+        if value and {"width", "height", "hr_scale", "hr_resize_x", "hr_resize_y"} <= data.keys():
             # One side alone, and A1111 keeps the proportions; none, and the scale holds.
-            scale_x, scale_y = data["hr_resize_x"] / across, value / down
+            across, down = data["hr_resize_x"] / data["width"], data["hr_resize_y"] / data["height"]
             _check_area(
-                round(across * (scale_x or scale_y or data["hr_scale"])),
-                round(down * (scale_y or scale_x or data["hr_scale"])),
+                round(data["width"] * (across or down or data["hr_scale"])),
+                round(data["height"] * (down or across or data["hr_scale"])),
                 "the second pass would draw ",
             )
         return value
@@ -370,52 +325,3 @@ def _plain(value: Any) -> Any:
     if isinstance(value, list):
         return [_plain(inner) for inner in value]
     return value
-
-
-def _refusal(kind: type[BaseModel], error: ValidationError) -> InputError:
-    """One error for all problems of a request; a `PictureError` when the one problem is a picture."""
-    problems = error.errors(include_url=False)
-    pictures = [one for one in problems if _is_picture(one)]
-    if len(problems) == len(pictures) == 1:
-        return PictureError(_picture_name(pictures[0]), _reason(pictures[0]))
-    lines = "\n".join(f"  {_line(kind, one)}" for one in problems)
-    return InputError(
-        f"{kind.__name__} cannot be sent to A1111:\n{lines}", fix="Nothing was sent. Correct what is named."
-    )
-
-
-def _line(kind: type[BaseModel], problem: Any) -> str:
-    path = ".".join(str(step) for step in problem["loc"]) or "the request"
-    if problem["type"] == "extra_forbidden":
-        known = list(kind.model_fields)
-        close = difflib.get_close_matches(path, known, n=1, cutoff=0.5)
-        hint = f"did you mean {close[0]}?" if close else "a field of a fork or an extension goes under `extra`."
-        return f"{path}: A1111 has no such field and would ignore it in silence; {hint}"
-    if problem["type"] == "missing":
-        return f"{path}: it is needed"
-    if _is_picture(problem):
-        return f"{_picture_name(problem)}: {_reason(problem)}"
-    if problem["type"] == "value_error":
-        return f"{path}: {_reason(problem)}"
-    field = kind.model_fields.get(str(problem["loc"][0])) if problem["loc"] else None
-    rule = field.description if field and field.description else problem["msg"]
-    return f"{path}: {_short(problem['input'])} does not do: {rule}"
-
-
-def _short(value: Any) -> str:
-    # What was given may be a whole picture.
-    text = repr(value) if isinstance(value, str | int | float | None) else f"a {type(value).__name__}"
-    return text if len(text) <= 40 else f"{text[:37]}…"
-
-
-def _reason(problem: Any) -> str:
-    return str(problem["ctx"]["error"])
-
-
-def _is_picture(problem: Any) -> bool:
-    return isinstance(problem.get("ctx", {}).get("error"), NotAPicture)
-
-
-def _picture_name(problem: Any) -> Path | str:
-    given = problem["input"]
-    return given if isinstance(given, Path) else ".".join(str(step) for step in problem["loc"])

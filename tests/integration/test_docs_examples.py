@@ -1,4 +1,4 @@
-"""Examples in the docs are run as they stand."""
+"""Examples in the docs are run as they stand: a page's blocks one after the other, as its reader would."""
 
 from __future__ import annotations
 
@@ -12,20 +12,23 @@ from orchestrator.sandbox.server import RunningServer
 ROOT = Path(__file__).parents[2]
 
 
-def examples() -> list[tuple[str, str]]:
-    pages = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
-    return [
-        (page.name, block)
-        for page in pages
-        for block in re.findall(r"```python\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL)
-    ]
+def pages() -> dict[str, str]:
+    files = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+    blocks = {
+        page.name: re.findall(r"```python\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL) for page in files
+    }
+    return {name: "\n".join(found) for name, found in blocks.items() if found}
 
 
 @pytest.mark.filterwarnings("ignore:unclosed file:ResourceWarning")
-@pytest.mark.parametrize(("page", "code"), examples())
+@pytest.mark.parametrize("page", pages())
 def test_python(
-    page: str, code: str, sandbox_server: RunningServer, ugly_path: Path, monkeypatch: pytest.MonkeyPatch
+    page: str, sandbox_server: RunningServer, ugly_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(ugly_path)
+    code = pages()[page]
     exec(compile(code.replace("http://127.0.0.1:7860", sandbox_server.url), page, "exec"), {})
-    assert (ugly_path / "picture.png").read_bytes().startswith(b"\x89PNG")
+    promised = set(re.findall(r'"([\w-]+\.png)"', code))
+    assert promised
+    for name in promised:
+        assert (ugly_path / name).read_bytes().startswith(b"\x89PNG"), name
