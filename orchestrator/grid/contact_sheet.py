@@ -214,7 +214,8 @@ class _Drawing:
             for index, line in enumerate(wrap(error, width - 2 * pad, face.getlength, lines=fits) if fits else []):
                 at = (x + pad, y + pad + round(self.text * 1.3) + round(self.text * 0.9) * index)
                 self.draw.text(at, line, fill=ink, font=face)
-        self._strip(tile, x, y + height)
+        if tile.number or tile.note or tile.marks:
+            self._strip(tile, x, y + height)
 
     def _strip(self, tile: Tile, x: int, y: int) -> None:
         width, text = self.cell[0], self.text

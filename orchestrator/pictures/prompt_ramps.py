@@ -260,7 +260,8 @@ def _weighed(text: str, colon: int) -> str:
 def _without_tags(text: str, *, first: bool = False, last: bool = False) -> str:
     """`text` without the places of the tags, and without the commas and blanks they leave behind."""
     if "\0" in text:
-        text = re.sub(r"\s*,?\s*\0+(?=\s*(?:,|$))|\0+", "", text)
+        text = re.sub(r"\s*,?\s*\0+(?=\s*(?:,|$))", "", text)
+        text = re.sub(r"\s*\0+\s*", " ", text)
         text = text.lstrip(" ,") if first else text
     return text.strip() if first and last else text.lstrip() if first else text.rstrip() if last else text
 

@@ -19,6 +19,7 @@ def make_recipe(profile: Profile, server: Server, prompt: str, seed: int, loras:
     says.
     """
     generation = profile.generation
+    sampler, scheduler = server.sampler(generation.sampler, generation.scheduler)
     return Recipe(
         prompt=profile.fill(prompt),
         negative_prompt=profile.fill(generation.negative_prompt),
@@ -26,8 +27,8 @@ def make_recipe(profile: Profile, server: Server, prompt: str, seed: int, loras:
         seed=seed,
         steps=generation.steps,
         cfg_scale=generation.cfg_scale,
-        sampler=generation.sampler,
-        scheduler=generation.scheduler,
+        sampler=sampler,
+        scheduler=scheduler,
         width=generation.width,
         height=generation.height,
         clip_skip=generation.clip_skip,

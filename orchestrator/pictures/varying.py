@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -38,7 +39,7 @@ def variation_set(
         )
     try:
         return PictureSet(
-            name=name or f"{Path(sources[0]).stem} varied",
+            name=name or _free(profile, f"{Path(sources[0]).stem} varied"),
             prompt=text,
             loras=loras,
             source=sources[0],
@@ -73,3 +74,9 @@ def _prompt_of(profile: Profile, name: str) -> tuple[str, tuple[UsedLora, ...]]:
     while found is not None and not found.prompt and found.source:
         found = profile.picture_set(found.source)
     return (found.prompt, found.loras) if found is not None else ("", ())
+
+
+def _free(profile: Profile, base: str) -> str:
+    """`base`, or with the first number that no set of the profile has."""
+    names = (base if number == 1 else f"{base} {number}" for number in itertools.count(1))
+    return next(name for name in names if profile.picture_set(name) is None)
