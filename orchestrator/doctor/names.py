@@ -30,7 +30,7 @@ def about_names(client: A1111, profile: Profile, dialect: Dialect, options: Mapp
     elif not vae:
         problems += about_vae(options, vaes) if dialect.has_sd_vae else ()
     yield from problems
-    if not any(problem.area == AREA for problem in problems):
+    if all(problem.area != AREA or problem.level == "optional" for problem in problems):
         checkpoint = profile.base.checkpoint or f"{options.get('sd_model_checkpoint') or 'a checkpoint'} (loaded)"
         yield Finding(AREA, f"{profile.generation.sampler}, {profile.generation.scheduler}, {checkpoint}")
 
@@ -83,10 +83,10 @@ def _checkpoint(client: A1111, profile: Profile, options: Mapping[str, Any]) -> 
     elif not name and not options.get("sd_model_checkpoint"):
         yield Finding(
             AREA,
-            "neither the profile nor the webui says which checkpoint",
-            "warning",
-            cause="The server takes whichever it finds first.",
-            fix=f'base.checkpoint = "{models[0].model_name}" in lora.toml.',
+            "neither the profile nor the webui says which checkpoint; the loaded one is drawn with",
+            "optional",
+            cause="reForge says so only once another checkpoint was chosen in the webui.",
+            fix=f"Name it as base.checkpoint in lora.toml; there are: {', '.join(m.model_name for m in models[:6])}.",
         )
 
 

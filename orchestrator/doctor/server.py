@@ -66,7 +66,9 @@ def look(address: ServerAddress, profile: Profile | None) -> Seen:
             options = client.options()
         except OrchestratorError as error:
             refused = isinstance(error, ServerUnreachable) and not is_open(address.url)
-            finding = dataclasses.replace(_cannot_be_asked(address, profile, error), server=address.url)
+            finding = dataclasses.replace(
+                _cannot_be_asked(address, profile, error, refused=refused), server=address.url
+            )
             return Seen(address, (finding,), refused=refused)
         telling = pool.submit(_version, address)
         dialect: list[Dialect] = []
@@ -86,7 +88,7 @@ def look(address: ServerAddress, profile: Profile | None) -> Seen:
         version = telling.result()
         findings += failed or [_named(client, dialect[0], version, busy=busy[0])]
     # "ok" about the names is not said beside a LoRA that is missing.
-    if any(f.area == NAMES and f.level != "ok" for f in findings):
+    if any(f.area == NAMES and f.level not in {"ok", "optional"} for f in findings):
         findings = [f for f in findings if f.area != NAMES or f.level != "ok"]
     placed = tuple(dataclasses.replace(finding, server=address.url) for finding in findings)
     return Seen(address, placed, answers=True, dialect=dialect[0].name if dialect else "", version=version)
@@ -97,7 +99,9 @@ def _open(address: ServerAddress, timeout_s: float) -> A1111:
     return A1111(address.url, username=address.user, password=password, timeout_s=timeout_s)
 
 
-def _cannot_be_asked(address: ServerAddress, profile: Profile | None, error: OrchestratorError) -> Finding:
+def _cannot_be_asked(
+    address: ServerAddress, profile: Profile | None, error: OrchestratorError, *, refused: bool
+) -> Finding:
     url = address.url
     stops = _stopped(profile)
     if isinstance(error, ServerStarting):
@@ -113,10 +117,10 @@ def _cannot_be_asked(address: ServerAddress, profile: Profile | None, error: Orc
     if isinstance(error, ServerUnreachable):
         return Finding(
             SERVER,
-            f"nothing usable at {url}",
+            f"nothing listens at {url}" if refused else f"nothing usable at {url}",
             "blocker",
             stops,
-            error.cause,
+            "It is not running, or has another port." if refused else error.cause,
             "Start the webui with --api, or name its address: --url, or a1111_url in settings.toml.",
         )
     if isinstance(error, ServerError) and error.status >= 500:

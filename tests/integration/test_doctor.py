@@ -162,7 +162,7 @@ def test_blockers_say_what_they_stop_and_give_exit_code_4(
     url = closed_url()
     assert main(["doctor", "-w", str(workspace.root), "--url", url]) == 4
     out = capsys.readouterr().out
-    assert f"[x]  A1111  nothing usable at {url}\n     Stops:  pictures, grids, evaluation, training.\n" in out
+    assert f"[x]  A1111  nothing listens at {url}\n     Stops:  pictures, grids, evaluation, training.\n" in out
     assert "     Fix:    Start the webui with --api" in out
     assert "2 blockers.   Pictures: blocked   Training: blocked   Grids: blocked   Evaluation: blocked" in out
 
@@ -296,6 +296,14 @@ def test_names_a_server_would_silently_replace(
     assert found.level == "blocker"
     assert says in found.what
     assert "pictures" in found.stops
+
+
+def test_a_fresh_reforge_that_names_no_checkpoint_is_well(start_server: StartServer, workspace: Workspace) -> None:
+    server = start_server(dialect="reforge")
+    findings = look(workspace, server.url)
+    assert ": simulated reForge, " in one(findings, "A1111").what
+    assert "base.checkpoint" in one(findings, "Names", "optional").fix
+    assert one(findings, "Names", "ok")
 
 
 def test_old_sampler_names_are_understood(sandbox_server: RunningServer, workspace: Workspace) -> None:
