@@ -27,6 +27,13 @@ import click
     help="How simulated LoRAs behave.",
 )
 @click.option(
+    "--dialect",
+    type=click.Choice(["a1111", "forge", "reforge", "classic"]),
+    default="a1111",
+    show_default=True,
+    help="Which program it plays: A1111 1.10.1, or a fork of it.",
+)
+@click.option(
     "--fault",
     "faults",
     metavar="KIND[=SHARE][xTIMES]",
@@ -35,7 +42,15 @@ import click
 )
 @click.option("--fault-seed", default=0, show_default=True, help="Which requests the faults strike.")
 @click.argument("more", nargs=-1, type=click.UNPROCESSED)
-def command(home: Path, port: int, world: str, faults: tuple[str, ...], fault_seed: int, more: tuple[str, ...]) -> None:
+def command(
+    home: Path,
+    port: int,
+    world: str,
+    dialect: str,
+    faults: tuple[str, ...],
+    fault_seed: int,
+    more: tuple[str, ...],
+) -> None:
     """Start the simulated A1111 and leave it running until Ctrl-C.
 
     It speaks A1111's API, silent failures included, and draws simulated portraits. Further options go to it as they
@@ -49,6 +64,7 @@ def command(home: Path, port: int, world: str, faults: tuple[str, ...], fault_se
     Examples:
       orchestrator sandbox --port 7861
       orchestrator sandbox --fault reset=0.05 --fault oom=0.02 --fault-seed 7
+      orchestrator sandbox --dialect forge
       orchestrator sandbox --fault restart=0.01 --gpu-seconds-per-picture=0.5
     """
     from orchestrator.cli.console import note
@@ -79,6 +95,7 @@ def command(home: Path, port: int, world: str, faults: tuple[str, ...], fault_se
         str(port),
         "--world",
         world,
+        f"--dialect={dialect}",
         f"--faults={','.join(faults)}",
         f"--fault-seed={fault_seed}",
         # Ended from outside, this command must not leave the server behind.

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 STARTER_LORA = "ai_model_v2-000040"
 CHECKPOINTS = ("sandbox-v1-5", "sandbox-other")
+VAES = ("sandbox-warm", "sandbox-cool")
+EMBEDDING = "sandbox-negative"
 _STARTER_PERSON = 20260
 _DIM, _ALPHA = 8, 4.0
 
@@ -23,7 +25,8 @@ def make_home(folder: Path, world: World = "story") -> Path:
     """Make (or complete) a sandbox home and return it; files that are there already are left alone.
 
     Holds `models/Lora/ai_model_v2-000040.safetensors`, `models/Stable-diffusion/sandbox-v1-5.safetensors` and
-    `sandbox-other.safetensors` (a few kB each), `outputs/` and a config.json that chooses the first checkpoint.
+    `sandbox-other.safetensors` (a few kB each), two files in `models/VAE/`, one in `embeddings/`, `outputs/` and a
+    config.json that chooses the first checkpoint.
     Each world has checkpoints of its own content, so that whoever keeps pictures by the checkpoint's hash never takes a
     picture of one world for another's.
 
@@ -37,6 +40,13 @@ def make_home(folder: Path, world: World = "story") -> Path:
         path = models / f"{name}.safetensors"
         if not path.exists():
             disk.write_whole(path, _checkpoint(name, number, world))
+    for number, name in enumerate(VAES):
+        path = folder / "models" / "VAE" / f"{name}.safetensors"
+        if not path.exists():
+            disk.write_whole(path, _noise("first_stage_model.decoder.conv_in.weight", (16, 16), 2000 + number, name))
+    embedding = folder / "embeddings" / f"{EMBEDDING}.safetensors"
+    if not embedding.exists():
+        disk.write_whole(embedding, _noise("emb_params", (2, 768), 3000, EMBEDDING))
     starter = loras / f"{STARTER_LORA}.safetensors"
     if not starter.exists():
         disk.write_whole(starter, _starter_lora())
@@ -48,13 +58,16 @@ def make_home(folder: Path, world: World = "story") -> Path:
 
 
 def _checkpoint(name: str, number: int, world: World) -> bytes:
+    return _noise("model.diffusion_model.input_blocks.0.0.weight", (24, 24), [1000 + number, *world.encode()], name)
+
+
+def _noise(key: str, shape: tuple[int, int], seed: int | list[int], name: str) -> bytes:
     import numpy as np
     from safetensors.numpy import save
 
-    noise = np.random.default_rng([1000 + number, *world.encode()]).normal(0, 0.02, (24, 24)).astype(np.float16)
-    tensors = {"model.diffusion_model.input_blocks.0.0.weight": noise}
+    noise = np.random.default_rng(seed).normal(0, 0.02, shape).astype(np.float16)
     # One key: safetensors writes several in an order of its own each time, and the file's hash would change with it.
-    return save(tensors, {"modelspec.title": f"{name} (simulated)"})
+    return save({key: noise}, {"modelspec.title": f"{name} (simulated)"})
 
 
 def _starter_lora() -> bytes:

@@ -52,6 +52,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def client(home: Path) -> Iterator[Client]:
     with server.start(home, settings=Settings(gpu_seconds_per_step=0.001, tagger="nested")) as running:
         made = Client(running.url)
+        made.post("options", {"CLIP_stop_at_last_layers": 1})  # or an overridden value would stay
         yield made
         made.http.close()
     assert not running.running()
@@ -273,7 +274,7 @@ def test_png_info_writes_the_alias_where_the_prompt_had_the_stem(client: Client)
 @pytest.fixture(scope="module")
 def slow(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
     home = make_home(tmp_path_factory.mktemp("slow"))
-    settings = Settings(gpu_seconds_per_picture=0.3, api_auth="me:secret,you:other", webui=True)
+    settings = Settings(gpu_seconds_per_picture=0.5, api_auth="me:secret,you:other", webui=True)
     with server.start(home, settings=settings) as running:
         made = Client(running.url)
         made.http.auth = httpx.BasicAuth("you", "other")

@@ -44,12 +44,13 @@ def response(body: bytes, status: int = 200, *, zipped: bool = False, media_type
 class Doorway:
     """Outermost layer of every request.
 
-    Loopback names only (no web page may reach the server under a name of its own), X-Process-Time, and X-Simulated,
-    which the real server has not: whatever is made from an answer can say what it is.
+    Loopback names only (no web page may reach the server under a name of its own), X-Process-Time (not on every fork),
+    and X-Simulated, which the real server has not: whatever is made from an answer can say what it is.
     """
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, timed: bool = True) -> None:
         self._app = app
+        self._timed = timed
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One request."""
@@ -61,7 +62,8 @@ class Doorway:
         async def timed(message: Message) -> None:
             if message["type"] == "http.response.start":
                 spent = f"{time.monotonic() - began:.4f}".encode()
-                added = [(b"x-process-time", spent), (b"x-simulated", b"orchestrator sandbox")]
+                added = [(b"x-process-time", spent)] if self._timed else []
+                added.append((b"x-simulated", b"orchestrator sandbox"))
                 message = {**message, "headers": [*message.get("headers", []), *added]}
             await send(message)
 

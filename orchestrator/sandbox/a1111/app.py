@@ -15,11 +15,13 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from . import answers, fields, generation, listings, login, schema, striking, tools, watching
+from .dialects import Dialect
 from .engine import Engine
 from .failures import Died, InvalidBody, ServerError
 from .faults import Faults
 from .life import Life
 from .painting import World
+from .refusals import refusal
 from .routing import Call, Route
 from .settings import Settings
 
@@ -46,13 +48,13 @@ def create_app(
     """
     settings = settings or Settings()
     faults = faults or Faults(settings.faults, settings.fault_seed)
-    engine = Engine(home, world, settings, life=life)
+    engine = Engine(home, world, settings, life)
     threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="sandbox")
-    served = [route for route in ROUTES if _exists(route, settings)]
+    served = [route for route in ROUTES if _exists(route, settings, engine.dialect)]
     app = FastAPI(title="FastAPI", version="0.1.0", redirect_slashes=True)
     app.state.engine = engine
     app.state.threads = threads
-    described = schema.openapi(served)
+    described = schema.openapi(served, engine.dialect)
     app.openapi = lambda: described  # type: ignore[method-assign]
     for route in served:
         app.add_api_route(
@@ -60,12 +62,14 @@ def create_app(
         )
     if settings.webui:
         app.add_api_route("/", _front_page, methods=["GET", "HEAD"], include_in_schema=False)
-    app.add_middleware(answers.Doorway)
+    app.add_middleware(answers.Doorway, timed=engine.dialect.process_time)
     return app
 
 
-def _exists(route: Route, settings: Settings) -> bool:
+def _exists(route: Route, settings: Settings, dialect: Dialect) -> bool:
     if route.page and not settings.webui:
+        return False
+    if route.only is not None and dialect.name not in route.only:
         return False
     return settings.tagger != "none" or not route.path.startswith("/tagger/")
 
@@ -81,13 +85,13 @@ def _endpoint(
     life = engine.life
 
     async def endpoint(request: Request) -> Response:
-        zipped = answers.wants_gzip(request)
+        zipped = answers.wants_gzip(request) and (engine.dialect.process_time or not engine.settings.webui)
         try:
             if route.login:
                 login.check(engine.settings.api_auth, request.headers.get("authorization"))
             call = await _read(route, engine, request)
         except (InvalidBody, ServerError) as refused:
-            return _refusal(refused, zipped)
+            return refusal(refused, engine.dialect, zipped, life, request.scope.get("client"))
         if route.draws:
             call = replace(call, fault=faults.strikes(call.body))
             if call.fault in striking.UNDRAWN:
@@ -108,28 +112,23 @@ async def _read(route: Route, engine: Engine, request: Request) -> Call:
     read: dict[str, Any] = {}
     if route.request is not None:
         body = fields.read_json(await request.body(), request.headers.get("content-type"))
-        read = fields.read_body(route.request, body) if route.request else {}
+        read = fields.read_body(route.request, body, engine.dialect) if route.request else {}
     return Call(engine, read, body, dict(request.query_params), client=request.scope.get("client"))
 
 
 def _answer(route: Route, call: Call, zipped: bool) -> Response:
+    dialect, life = call.engine.dialect, call.engine.life
     try:
         result = route.handler(call)
         body = result if isinstance(result, bytes) else answers.to_bytes(result)
         return answers.response(body, zipped=zipped)
     except (InvalidBody, ServerError) as refused:
-        return _refusal(refused, zipped)
+        return refusal(refused, dialect, zipped, life, call.client)
     except Died:
         return Response(status_code=503)  # reaches nobody: every connection is cut
     except Exception as error:
         _log.exception("%s %s failed", route.method, route.path)
-        return _refusal(ServerError(type(error).__name__, str(error)), zipped)
+        return refusal(ServerError(type(error).__name__, str(error)), dialect, zipped, life, call.client)
     finally:
         if call.turn is not None:
             call.turn.leave()
-
-
-def _refusal(refused: InvalidBody | ServerError, zipped: bool) -> Response:
-    if isinstance(refused, InvalidBody):
-        return answers.response(answers.to_bytes({"detail": refused.problems}), 422, zipped=zipped)
-    return answers.response(answers.to_bytes(refused.body()), refused.status, zipped=zipped)

@@ -72,6 +72,10 @@ class Checkpoints:
                 raise ServerError("FileNotFoundError", f"No checkpoints found. Looked in {self._folder}")
             return self._known[0]
 
+    def holds(self, wanted: Checkpoint) -> bool:
+        """Whether it is the loaded one."""
+        return self.loaded is not None and self.loaded.path == wanted.path
+
     def another(self, name: Any) -> str | None:
         """File name of some checkpoint other than this one; None when there is no other."""
         wanted = self.find(name)
@@ -80,7 +84,7 @@ class Checkpoints:
 
     def load(self, wanted: Checkpoint) -> bool:
         """Make it the loaded one; False if it already was."""
-        if self.loaded is not None and self.loaded.path == wanted.path:
+        if self.holds(wanted):
             return False
         if wanted.sha256 is None:
             wanted.sha256 = hashlib.sha256(wanted.path.read_bytes()).hexdigest()

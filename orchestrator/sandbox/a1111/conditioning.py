@@ -29,8 +29,8 @@ class Conditioning:
         """Another checkpoint was loaded: every LoRA has to be applied again."""
         self._before = []
 
-    def loras(self, tags: tuple[LoraTag, ...], key: Any) -> tuple[Effects, dict[str, str]]:
-        """(what the painter gets, name as written -> short hash of those really loaded).
+    def loras(self, tags: tuple[LoraTag, ...], key: Any) -> tuple[Effects, dict[str, str], bool]:
+        """(what the painter gets, name as written -> short hash as the server tells it, whether NaNs come of it).
 
         `key` holds everything else the server's cache of the last conditioning looks at (prompt, steps, size,
         checkpoint). The files behind the tags are no part of it: the same prompt sent again after a file appeared
@@ -43,14 +43,16 @@ class Conditioning:
         elif now != self._before:
             self._card.owe(self._settings.lora_weight_seconds)
         self._before = now
-        fresh = [(one.learned, text) for one, text, _ in found]
+        acting = [(one, text, unet) for one, text, unet in found if one.weights.fits]
+        fresh = [(one.learned, text) for one, text, _ in acting]
         if self._kept is None or self._kept[0] != (key, tags):
             self._kept = ((key, tags), fresh)
         old = self._kept[1]
         if len(old) == len(fresh) and all(a[0] is b[0] for a, b in zip(old, fresh, strict=True)):
-            effects = [(one.learned, unet + (text - unet) * TEXT_ENCODER_SHARE) for one, text, unet in found]
+            effects = [(one.learned, unet + (text - unet) * TEXT_ENCODER_SHARE) for one, text, unet in acting]
         else:
-            effects = [(one.learned, unet * (1 - TEXT_ENCODER_SHARE)) for one, _, unet in found]
+            effects = [(one.learned, unet * (1 - TEXT_ENCODER_SHARE)) for one, _, unet in acting]
             effects += [(learned, weight * TEXT_ENCODER_SHARE) for learned, weight in old]
-        hashes = {one.name.replace(":", "").replace(",", ""): one.file.short_hash for one, _, _ in found}
-        return tuple((learned, weight) for learned, weight in effects if weight != 0), hashes
+        hashes = {one.name.replace(":", "").replace(",", ""): one.shown_hash for one, _, _ in found if one.shown_hash}
+        broken = any(not one.weights.finite and (text, unet) != (0, 0) for one, text, unet in found)
+        return tuple((learned, weight) for learned, weight in effects if weight != 0), hashes, broken

@@ -23,8 +23,8 @@ class Dialect:
     renames_broken_loras: bool = False
     hashes_whole_file: bool = False
     """For a LoRA without sshs_model_hash; the others leave the header out."""
-    misfit: Literal["ignored", "error", "listed"] = "ignored"
-    """A LoRA whose sizes do not fit: left out, 500, or left out with its hash in the answer."""
+    misfit: Literal["error", "listed"] = "listed"
+    """A LoRA whose sizes do not fit: 500, or left out with its hash in the answer."""
     nan_is_black: bool = False
     loads_lazily: bool = False
     has_schedulers: bool = True
@@ -81,7 +81,6 @@ REFORGE = Dialect(
     "f1.0.0v2-v1.10.1RC-latest-2510-g3b56b268",
     drops_all_loras=True,
     keeps_files=5,
-    misfit="listed",
     nan_is_black=True,
     has_hr_cfg=True,
     zero_hr_cfg_is_cfg=True,
@@ -95,7 +94,6 @@ CLASSIC = Dialect(
     "classic",
     drops_all_loras=True,
     keeps_files=5,
-    misfit="listed",
     nan_is_black=True,
     has_schedulers=False,
 )

@@ -8,6 +8,8 @@ import operator
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from . import pydantic2
+from .dialects import A1111, Dialect
 from .facts import table
 from .failures import InvalidBody
 
@@ -113,10 +115,12 @@ def coerce(value: Any, schema: Mapping[str, Any]) -> Any:
         raise ValueError(f"{refused.msg} (type={refused.kind})") from None
 
 
-def _coerce(value: Any, schema: Mapping[str, Any]) -> Any:
+def _coerce(value: Any, schema: Mapping[str, Any], strict: bool = False) -> Any:
     kind = schema.get("type")
     if kind is None:
         return value
+    if strict and pydantic2.too_strict(value, kind):
+        raise _Refused("not coerced", {"string": "type_error.str"}.get(kind, "type_error.integer"))
     if "enum" in schema:
         _limits(value, schema)
         return value
@@ -125,9 +129,11 @@ def _coerce(value: Any, schema: Mapping[str, Any]) -> Any:
     return value
 
 
-def _field(value: Any, schema: Mapping[str, Any], where: list[str | int], problems: list[Problem]) -> Any:
+def _field(
+    value: Any, schema: Mapping[str, Any], where: list[str | int], problems: list[Problem], dialect: Dialect
+) -> Any:
     try:
-        value = _coerce(value, schema)
+        value = _coerce(value, schema, dialect.pydantic2)
     except _Refused as refused:
         problem: Problem = {"loc": where, "msg": refused.msg, "type": refused.kind}
         problems.append({**problem, "ctx": refused.ctx} if refused.ctx else problem)
@@ -136,16 +142,16 @@ def _field(value: Any, schema: Mapping[str, Any], where: list[str | int], proble
     if schema.get("type") == "array" and items:
         if "$ref" in items:
             name = str(items["$ref"]).rsplit("/", 1)[1]
-            return [_read(name, item, [*where, at], problems) for at, item in enumerate(value)]
-        return [_field(item, items, [*where, at], problems) for at, item in enumerate(value)]
+            return [_read(name, item, [*where, at], problems, dialect) for at, item in enumerate(value)]
+        return [_field(item, items, [*where, at], problems, dialect) for at, item in enumerate(value)]
     return value
 
 
-def _read(name: str, body: Any, where: list[str | int], problems: list[Problem]) -> dict[str, Any]:
+def _read(name: str, body: Any, where: list[str | int], problems: list[Problem], dialect: Dialect) -> dict[str, Any]:
     if not isinstance(body, dict):
         problems.append({"loc": where, "msg": "value is not a valid dict", "type": "type_error.dict"})
         return {}
-    schema = table("schemas")[name]
+    schema = table("schemas", dialect.name)[name]
     values: dict[str, Any] = {}
     for key, prop in schema["properties"].items():
         if key not in body:
@@ -160,11 +166,11 @@ def _read(name: str, body: Any, where: list[str | int], problems: list[Problem])
                 )
             values[key] = None
         else:
-            values[key] = _field(body[key], prop, [*where, key], problems)
+            values[key] = _field(body[key], prop, [*where, key], problems, dialect)
     return values
 
 
-def read_body(name: str, body: Any) -> dict[str, Any]:
+def read_body(name: str, body: Any, dialect: Dialect = A1111) -> dict[str, Any]:
     """All fields of the request called `name` in the API's schema, with its defaults; unknown keys are dropped
     silently.
 
@@ -172,9 +178,9 @@ def read_body(name: str, body: Any) -> dict[str, Any]:
         InvalidBody: the same list of problems the real server answers with status 422.
     """
     problems: list[Problem] = []
-    values = _read(name, body, ["body"], problems)
+    values = _read(name, body, ["body"], problems, dialect)
     if problems:
-        raise InvalidBody(problems)
+        raise InvalidBody(problems, body)
     return values
 
 

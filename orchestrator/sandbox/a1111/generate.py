@@ -2,28 +2,26 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from PIL import Image, ImageFilter, ImageOps
 
-from . import infotext, painting, pictures, prompts, samplers
 from . import job as jobs
+from . import painting, parameters, pictures, prompts, samplers
 from .conditioning import Effects
-from .facts import VERSION
-from .failures import ServerError
+from .dialects import A1111
+from .failures import NAN, ServerError
 from .job import Job
 from .processed import Processed
 
 if TYPE_CHECKING:
     from .engine import Engine
 
-_CLIP_LAYERS = 12
-
 
 def run(engine: Engine, job: Job) -> Processed:
     """Paint all batches of a job. Raises ServerError where the real server fails; interrupted jobs end early."""
     jobs.check(job, engine.settings.size_cap)
-    clip_skip = _clip_skip(engine)
+    clip_skip = parameters.clip_skip(engine)
     seeds, subseeds = jobs.seeds(job)
     prompt, negative = jobs.without_comments(job, bool(engine.options.get("enable_prompt_comments")))
     text, tags = prompts.split_tags(prompt)
@@ -32,11 +30,13 @@ def run(engine: Engine, job: Job) -> Processed:
         prompt, tags = prompt + f"<lora:{':'.join(default.items)}>", (*tags, default)
     loaded = engine.checkpoints.loaded
     key = (text, negative, job.steps, job.width, job.height, loaded and loaded.path, clip_skip)
-    loras, hashes = engine.conditioning.loras(() if job.disable_extra_networks else tags, key)
+    loras, hashes, broken = engine.conditioning.loras(() if job.disable_extra_networks else tags, key)
+    if broken and not job.dialect.nan_is_black:
+        raise ServerError("NansException", NAN)
     if hashes and engine.options.get("lora_add_hashes_to_infotext"):
         job.extra["Lora hashes"] = ", ".join(f"{name}: {digits}" for name, digits in hashes.items())
     inits = _inits(engine, job)
-    _describe(job)
+    parameters.describe(engine, job, (text, negative))
     state = engine.state
     if state.job_count == -1:
         state.job_count = job.n_iter
@@ -49,13 +49,12 @@ def run(engine: Engine, job: Job) -> Processed:
         if job.n_iter > 1:
             state.job = f"Batch {turn + 1} out of {job.n_iter}"
         some = slice(turn * job.batch_size, (turn + 1) * job.batch_size)
-        for image, seed, subseed in zip(
-            _batch(engine, job, (text, negative), loras, inits, list(zip(seeds[some], subseeds[some], strict=True))),
-            seeds[some],
-            subseeds[some],
-            strict=True,
-        ):
-            line = _text(engine, job, (prompt, negative), seed, subseed, clip_skip)
+        pairs = list(zip(seeds[some], subseeds[some], strict=True))
+        painted = _batch(engine, job, (text, negative), loras, inits, pairs)
+        if broken:
+            painted = [Image.new("RGB", image.size) for image in painted]
+        for image, (seed, subseed) in zip(painted, pairs, strict=True):
+            line = parameters.text(engine, job, (prompt, negative), seed, subseed)
             _keep(engine, job, image, line, seed)
             images.append(image)
             texts.append(line)
@@ -63,7 +62,7 @@ def run(engine: Engine, job: Job) -> Processed:
     engine.last_seed = seeds[-1]
     done = Processed(
         images=images,
-        about=about(engine, job),
+        about=parameters.about(engine, job),
         all_prompts=[prompt] * len(seeds),
         all_negative_prompts=[negative] * len(seeds),
         all_seeds=list(seeds),
@@ -77,28 +76,8 @@ def run(engine: Engine, job: Job) -> Processed:
         sampled=len(images),
     )
     _add_grid(engine, job, done)
+    done.images += job.extensions.shown(jobs.final_size(job))
     return done
-
-
-def about(engine: Engine, job: Job) -> dict[str, Any]:
-    """The part of `info` that is the same for all pictures."""
-    loaded = engine.checkpoints.loaded
-    return {
-        "subseed_strength": job.subseed_strength,
-        "width": job.width,
-        "height": job.height,
-        "sampler_name": job.sampler_name,
-        "cfg_scale": job.cfg_scale,
-        "steps": job.steps,
-        "batch_size": job.batch_size,
-        "sd_model_name": loaded.model_name if loaded else None,
-        "sd_model_hash": loaded.short if loaded else None,
-        "seed_resize": job.seed_resize,
-        "denoising_strength": job.denoising_strength,
-        "styles": job.styles,
-        "job_timestamp": engine.state.job_timestamp,
-        "clip_skip": _clip_skip(engine),
-    }
 
 
 def _default_lora(engine: Engine, tags: tuple[prompts.LoraTag, ...]) -> prompts.LoraTag | None:
@@ -107,16 +86,6 @@ def _default_lora(engine: Engine, tags: tuple[prompts.LoraTag, ...]) -> prompts.
     if name not in engine.loras.stems() or name in {tag.items[0] for tag in tags}:
         return None
     return prompts.LoraTag((name, str(engine.options.get("extra_networks_default_multiplier"))))
-
-
-def _clip_skip(engine: Engine) -> int:
-    value = engine.options.get("CLIP_stop_at_last_layers")
-    if not isinstance(value, (int, float)):
-        kind = type(value).__name__
-        raise ServerError("TypeError", f"'<=' not supported between instances of '{kind}' and 'int'")
-    if value > _CLIP_LAYERS:
-        raise ServerError("IndexError", "tuple index out of range")
-    return int(value)
 
 
 def _inits(engine: Engine, job: Job) -> list[Image.Image]:
@@ -138,21 +107,6 @@ def _inits(engine: Engine, job: Job) -> list[Image.Image]:
     return fitted * job.batch_size if len(fitted) == 1 else fitted
 
 
-def _describe(job: Job) -> None:
-    """The parameters only some jobs have."""
-    if job.denoising_strength is not None and (job.kind == "img2img" or job.hires is not None):
-        job.extra["Denoising strength"] = job.denoising_strength
-    if job.hires is not None:
-        if job.hires.width or job.hires.height:
-            job.extra["Hires resize"] = f"{job.hires.width}x{job.hires.height}"
-        else:
-            job.extra["Hires upscale"] = job.hires.scale
-        if job.hires.steps:
-            job.extra["Hires steps"] = job.hires.steps
-        if job.hires.upscaler is not None:
-            job.extra["Hires upscaler"] = job.hires.upscaler
-
-
 def _batch(
     engine: Engine,
     job: Job,
@@ -168,7 +122,11 @@ def _batch(
         steps = int(min(strength, 0.999) * job.steps) + 1
     elif job.hires is not None:
         steps += job.hires.steps or job.steps
-    loaded = engine.checkpoints.loaded
+    loaded, vae = engine.checkpoints.loaded, engine.vae()
+    cfg = job.cfg_scale if job.hires is None or job.hires.cfg_scale is None else job.hires.cfg_scale
+    sampler = samplers.find(job.sampler_name, job.dialect)
+    if job.dialect is not A1111:
+        sampler += f" of {job.dialect.name}"  # every fork draws the same seed a little differently
     painted = []
     for k, (seed, subseed) in enumerate(seeds):
         order = painting.Order(
@@ -176,9 +134,9 @@ def _batch(
             negative_prompt=texts[1],
             seed=jobs.noise_seed(seed, subseed, job.subseed_strength),
             steps=job.steps,
-            cfg_scale=job.cfg_scale,
-            sampler=samplers.find(job.sampler_name),
-            schedule=samplers.schedule_type(job.sampler_name, job.scheduler),
+            cfg_scale=cfg,
+            sampler=sampler,
+            schedule=samplers.schedule_type(job.sampler_name, job.scheduler, job.dialect),
             width=width,
             height=height,
             checkpoint=loaded.model_name if loaded else "",
@@ -190,7 +148,9 @@ def _batch(
         if job.batch_size > 1:
             image = pictures.one_level_off(image, job.batch_size, k, seed)
         if inits:
-            image = _masked(job, inits[k], pictures.one_level_off(image, engine.last_seed))
+            before = engine.last_seed if job.dialect.img2img_depends else 0
+            image = _masked(job, inits[k], pictures.one_level_off(image, before))
+        image = job.extensions.rework(image if vae is None else vae.tint(image))
         painted.append(image)
     share = engine.card.sample(steps, painted)
     if share < 1.0:
@@ -205,30 +165,6 @@ def _masked(job: Job, init: Image.Image, painted: Image.Image) -> Image.Image:
     if job.mask_inverted:
         mask = ImageOps.invert(mask)
     return Image.composite(painted, init, mask.filter(ImageFilter.GaussianBlur(job.mask_blur)))
-
-
-def _text(engine: Engine, job: Job, texts: tuple[str, str], seed: int, subseed: int, clip_skip: int) -> str:
-    loaded = engine.checkpoints.loaded
-    varied = job.subseed_strength != 0
-    resized = min(value or 0 for value in job.seed_resize) > 0
-    parameters: dict[str, Any] = {
-        "Steps": job.steps,
-        "Sampler": job.sampler_name,
-        "Schedule type": samplers.schedule_type(job.sampler_name, job.scheduler),
-        "CFG scale": job.cfg_scale,
-        "Seed": seed,
-        "Size": f"{job.width}x{job.height}",
-        "Model hash": loaded.short if loaded else None,
-        "Model": loaded.model_name if loaded else None,
-        "Variation seed": subseed if varied else None,
-        "Variation seed strength": job.subseed_strength if varied else None,
-        "Seed resize from": f"{job.seed_resize[0]}x{job.seed_resize[1]}" if resized else None,
-        "Denoising strength": job.extra.get("Denoising strength"),
-        "Clip skip": clip_skip if clip_skip > 1 else None,
-        **job.extra,
-        "Version": VERSION,
-    }
-    return infotext.write(*texts, parameters)
 
 
 def _keep(engine: Engine, job: Job, image: Image.Image, line: str, seed: int) -> None:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import base64
+from dataclasses import replace
 from typing import Any
 
-from . import answers, pictures, plot, striking
+from . import answers, extensions, pictures, plot, scripts, striking
 from . import job as jobs
+from .dialects import Dialect
 from .engine import Engine
 from .facts import table
 from .failures import ServerError, http_error
@@ -15,11 +17,11 @@ from .processed import Processed
 from .routing import Call, Route
 
 
-def _check_scripts(kind: Kind, fields: dict[str, Any]) -> str | None:
+def _check_scripts(kind: Kind, fields: dict[str, Any], dialect: Dialect) -> str | None:
     """The selectable script asked for, by its listed name."""
     own = {
         entry["name"]: entry["is_alwayson"]
-        for entry in table("script-info")
+        for entry in scripts.entries(dialect)
         if entry["is_img2img"] == (kind == "img2img")
     }
     names = {name.lower(): name for name in own}
@@ -41,8 +43,8 @@ def _generate(call: Call, kind: Kind) -> bytes:
     fields = jobs.fill_from_infotext(kind, call.fields, call.body)
     if kind == "img2img" and fields["init_images"] is None:
         raise http_error(404, "Init image not found")
-    script = _check_scripts(kind, fields)
-    job = jobs.build(kind, fields)
+    script = _check_scripts(kind, fields, engine.dialect)
+    job = jobs.build(kind, fields, engine.dialect)
     task = engine.tasks.queue(fields["force_task_id"], kind)
     entry = _entry(call, job, task)
     try:
@@ -52,7 +54,7 @@ def _generate(call: Call, kind: Kind) -> bytes:
         images = done.images if fields["send_images"] else []
         encoded = [base64.b64encode(pictures.encode(image, form, quality)) for image in images]
         entry["status"] = 200
-        return answers.generation_bytes(encoded, _echo(kind, fields, job), done.info())
+        return answers.generation_bytes(encoded, _echo(kind, fields, job), done.info(engine.dialect.version))
     except ServerError as failed:
         entry["status"] = failed.status
         raise
@@ -77,6 +79,7 @@ def _draw(call: Call, job: Job, task: str, fields: dict[str, Any], script: str |
             job = jobs.with_images(job, images, mask, fields)
         engine.state.begin(f"scripts_{kind}")
         try:
+            job = replace(job, extensions=extensions.read(fields["alwayson_scripts"] or {}))
             engine.tasks.start(task)
             _check_names(engine, fields, kind)
             done = _run(engine, striking.prepare(engine, job, call.fault), script, fields["script_args"] or [])
@@ -129,7 +132,9 @@ def img2img(call: Call) -> bytes:
 
 def undrawn(call: Call, kind: Kind) -> None:
     """The ledger's line for a request that a fault kept out of the queue."""
-    call.engine.ledger.write(_entry(call, jobs.build(kind, call.fields), str(call.fields["force_task_id"] or "")))
+    call.engine.ledger.write(
+        _entry(call, jobs.build(kind, call.fields, call.engine.dialect), str(call.fields["force_task_id"] or ""))
+    )
 
 
 _TXT2IMG, _IMG2IMG = "StableDiffusionProcessingTxt2Img", "StableDiffusionProcessingImg2Img"

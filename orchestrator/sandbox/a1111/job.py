@@ -9,6 +9,8 @@ from typing import Any, Literal
 from PIL import Image
 
 from . import infotext, prompts, samplers
+from .dialects import A1111, Dialect
+from .extensions import Extensions
 from .failures import ServerError
 
 Kind = Literal["txt2img", "img2img"]
@@ -62,7 +64,8 @@ class Job:
     resize_mode: int = 0
     hires: HiresPass | None = None
     plot_cells: int = 0
-    main_prompt: str | None = field(default=None)
+    dialect: Dialect = A1111
+    extensions: Extensions = field(default_factory=Extensions)
 
 
 @dataclass(frozen=True)
@@ -74,6 +77,8 @@ class HiresPass:
     height: int
     steps: int
     upscaler: str | None
+    cfg_scale: float | None = None
+    """Of this pass, where it has one of its own."""
 
     def size(self, width: int, height: int) -> tuple[int, int]:
         """Pixels of the final picture; a given width or height overrules the factor."""
@@ -101,9 +106,10 @@ def fill_from_infotext(kind: Kind, fields: dict[str, Any], given: dict[str, Any]
     return filled
 
 
-def build(kind: Kind, fields: dict[str, Any]) -> Job:
-    """The job of a request's fields (pictures not decoded yet)."""
-    sampler, scheduler = samplers.choose(fields["sampler_name"] or fields["sampler_index"] or "", fields["scheduler"])
+def build(kind: Kind, fields: dict[str, Any], dialect: Dialect = A1111) -> Job:
+    """The job of a request's fields (pictures not decoded yet). Raises ServerError for a sampler it refuses."""
+    asked = fields["sampler_name"] or fields["sampler_index"] or ""
+    sampler, scheduler = samplers.choose(asked, fields.get("scheduler"), dialect)
     hires = None
     if kind == "txt2img" and fields["enable_hr"]:
         hires = HiresPass(
@@ -112,6 +118,7 @@ def build(kind: Kind, fields: dict[str, Any]) -> Job:
             fields["hr_resize_y"],
             fields["hr_second_pass_steps"],
             fields["hr_upscaler"],
+            _second_cfg(fields, dialect),
         )
     return Job(
         kind=kind,
@@ -137,7 +144,14 @@ def build(kind: Kind, fields: dict[str, Any]) -> Job:
         seed_resize=(fields["seed_resize_from_w"], fields["seed_resize_from_h"]),
         extra={},
         hires=hires,
+        dialect=dialect,
     )
+
+
+def _second_cfg(fields: dict[str, Any], dialect: Dialect) -> float | None:
+    if not dialect.has_hr_cfg or (dialect.zero_hr_cfg_is_cfg and fields["hr_cfg"] == 0):
+        return None
+    return float(1.0 if fields["hr_cfg"] is None else fields["hr_cfg"])
 
 
 def fixed(value: Any) -> int:
@@ -200,7 +214,8 @@ def without_comments(job: Job, enabled: bool) -> tuple[str, str]:
     """Prompt and negative prompt as used."""
     if not enabled:
         return job.prompt, job.negative_prompt
-    return prompts.strip_comments(job.prompt), prompts.strip_comments(job.negative_prompt)
+    gaps = job.dialect.keeps_comment_gaps
+    return prompts.strip_comments(job.prompt, gaps), prompts.strip_comments(job.negative_prompt, gaps)
 
 
 def with_images(job: Job, images: tuple[Image.Image, ...], mask: Image.Image | None, fields: dict[str, Any]) -> Job:

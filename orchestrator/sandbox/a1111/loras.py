@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from . import painting
+from .painting import Weights
 from .prompts import LoraTag
 
 _ENDINGS = (".safetensors", ".pt", ".ckpt")
@@ -87,7 +88,14 @@ class Loaded:
     name: str
     file: LoraFile
     mtime: float
-    learned: Any
+    weights: Weights
+    shown_hash: str = ""
+    """The digits of `Lora hashes`; "" when the server does not tell any."""
+
+    @property
+    def learned(self) -> Any:
+        """What the painter makes of it."""
+        return self.weights.learned
 
 
 class LoraShelf:
@@ -100,7 +108,7 @@ class LoraShelf:
         self._by_name: dict[str, LoraFile] = {}
         self._clashing: set[str] = set()
         self._loaded: dict[str, Loaded] = {}
-        self._contents: OrderedDict[tuple[str, int, int], Any] = OrderedDict()
+        self._contents: OrderedDict[tuple[str, int, int], Weights] = OrderedDict()
         self.refresh()
 
     def refresh(self) -> None:
@@ -169,17 +177,18 @@ class LoraShelf:
             before = self._loaded.get(name)
             if before is not None and status.st_mtime <= before.mtime:
                 return before
-            loaded = Loaded(name, file, status.st_mtime, self._content(file.path, status))
+            content = self._content(file.path, status)
             if not file.hash:
                 file.hash = content_hash(file.path)
+            loaded = Loaded(name, file, status.st_mtime, content, file.short_hash)
         except Exception:  # an unreadable LoRA is left out without a word: the trap a client has to survive
             return None
         return loaded
 
-    def _content(self, path: Path, status: os.stat_result) -> Any:
+    def _content(self, path: Path, status: os.stat_result) -> Weights:
         key = (str(path), status.st_mtime_ns, status.st_size)
         if key not in self._contents:
-            self._contents[key] = painting.learned(path)
+            self._contents[key] = painting.weights(path)
             while len(self._contents) > _READ_FILES_KEPT:
                 self._contents.popitem(last=False)
         return self._contents[key]

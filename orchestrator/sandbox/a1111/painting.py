@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Literal
@@ -51,15 +52,35 @@ def tags(image: Image.Image, seed: int) -> dict[str, float]:
     return seen(image.convert("RGB"), seed)
 
 
-def learned(path: Path) -> Any:
+@dataclass(frozen=True)
+class Weights:
+    """A LoRA file's tensors, as far as a picture shows them."""
+
+    learned: Any
+    fits: bool = True
+    """False: the keys are those of SD 1.5, the sizes are not."""
+    finite: bool = True
+    """False: there is a NaN or an infinity among them, and nothing but NaN comes of them."""
+
+
+_SELF_ATTENTION = re.compile(r"^lora_unet_.*attn1_to_q\.lora_down\.weight$")
+_WIDTHS = {320, 640, 1280}
+"""Channels of the blocks of SD 1.5's UNet."""
+
+
+def weights(path: Path) -> Weights:
     """What the LoRA file holds; a file trained elsewhere has a mild effect derived from its content.
 
     Raises whatever the safetensors reader raises for a broken file.
     """
+    import numpy as np
     from safetensors.numpy import load
 
     from ..learned import foreign, from_tensors
 
     content = path.read_bytes()
-    found = from_tensors(load(content))
-    return found if found is not None else foreign(hashlib.sha256(content).hexdigest())
+    tensors = load(content)
+    widths = {tensor.shape[1] for name, tensor in tensors.items() if _SELF_ATTENTION.match(name) and tensor.ndim > 1}
+    finite = all(np.isfinite(tensor).all() for tensor in tensors.values() if tensor.dtype.kind == "f")
+    found = from_tensors(tensors) if finite else None
+    return Weights(found or foreign(hashlib.sha256(content).hexdigest()), widths <= _WIDTHS, finite)

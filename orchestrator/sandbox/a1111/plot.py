@@ -11,19 +11,14 @@ from typing import Any
 
 from PIL import Image
 
-from . import generate, infotext, pictures, plot_axes, plot_sheet
+from . import infotext, parameters, pictures, plot_axes, plot_sheet
 from . import job as jobs
 from .engine import Engine
 from .failures import ServerError
 from .job import Job
 from .plot_axes import Axis
 from .processed import Processed
-
-_ARGUMENTS = (
-    *(f"{letter}_{part}" for letter in "xyz" for part in ("type", "values", "values_dropdown")),
-    *("draw_legend", "include_lone_images", "include_sub_grids", "no_fixed_seeds"),
-    *("vary_seeds_x", "vary_seeds_y", "vary_seeds_z", "margin_size", "csv_mode"),
-)
+from .scripts import plot_arguments
 
 
 @dataclass(frozen=True)
@@ -49,14 +44,15 @@ class _Line:
 def run(engine: Engine, job: Job, script_args: Sequence[Any]) -> Processed:
     """Paint all cells and the sheet. Raises ServerError for bad axis values; an error inside a cell makes a
     black cell."""
-    missing = [f"'{name}'" for name in _ARGUMENTS[len(script_args) :]]
+    names = plot_arguments(job.dialect)
+    missing = [f"'{name}'" for name in names[len(script_args) :]]
     if missing:
         listed = " and ".join(filter(None, [", ".join(missing[:-1]), missing[-1]]))
         plural = "" if len(missing) == 1 else "s"
         raise ServerError(
             "TypeError", f"Script.run() missing {len(missing)} required positional argument{plural}: {listed}"
         )
-    args = dict(zip(_ARGUMENTS, script_args, strict=False))
+    args = dict(zip(names, script_args, strict=False))
     fixed = not args["no_fixed_seeds"]
     if job.width is None or job.height is None:
         raise ServerError("TypeError", "unsupported operand type(s) for *: 'int' and 'NoneType'")
@@ -71,10 +67,10 @@ def run(engine: Engine, job: Job, script_args: Sequence[Any]) -> Processed:
 
 
 def _line(engine: Engine, job: Job, letter: str, args: dict[str, Any], fixed: bool) -> _Line:
-    axis = plot_axes.axis(job.kind, args[f"{letter}_type"])
+    axis = plot_axes.axis(job.kind, args[f"{letter}_type"], job.dialect)
     text, menu, csv_mode = args[f"{letter}_values"], args[f"{letter}_values_dropdown"], bool(args["csv_mode"])
     found = plot_axes.values(axis, text, menu, csv_mode)
-    plot_axes.confirm(axis, found, engine.checkpoints)
+    plot_axes.confirm(axis, found, engine.checkpoints, job.dialect)
     shown = _csv(found) if axis.menu and not csv_mode else str(text)
     return _Line(letter, axis, plot_axes.fix_seeds(axis, found) if fixed else found, shown)
 
@@ -98,7 +94,7 @@ def _check_size(engine: Engine, job: Job, count: int) -> None:
 def _nothing(engine: Engine, job: Job) -> Processed:
     return Processed(
         images=[],
-        about=generate.about(engine, job),
+        about=parameters.about(engine, job),
         all_prompts=[job.prompt],
         all_negative_prompts=[job.negative_prompt],
         all_seeds=[-1],
@@ -241,6 +237,6 @@ def _with(text: str | None, more: dict[str, str]) -> str | None:
     """The infotext with more parameters before its version."""
     if text is None:
         return None
-    before, mark, version = text.rpartition(", Version: ")
+    before, mark, version = text.rpartition(", Version: ") if ", Version: " in text else (text, "", "")
     added = ", ".join(f"{key}: {infotext.quote(value)}" for key, value in more.items())
     return f"{before}, {added}{mark}{version}"

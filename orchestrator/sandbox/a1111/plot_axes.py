@@ -13,6 +13,7 @@ from typing import Any
 
 from . import samplers
 from .checkpoints import Checkpoints
+from .dialects import A1111, Dialect
 from .facts import table
 from .failures import ServerError
 from .job import Job, Kind
@@ -92,6 +93,7 @@ _AXES = {
         Axis("Prompt S/R", str, _replace_text, plain=True),
         Axis("Sampler", str, _field("sampler_name"), menu=True, plain=True),
         Axis("Checkpoint name", str, _override("sd_model_checkpoint"), cost=1.0, menu=True, plain=True),
+        Axis("VAE", str, _override("sd_vae"), cost=0.7, menu=True),
         Axis("Schedule type", str, _field("scheduler"), menu=True),
         Axis("Clip skip", int, _override("CLIP_stop_at_last_layers")),
         Axis("Denoising", float, _field("denoising_strength")),
@@ -100,10 +102,10 @@ _AXES = {
 }
 
 
-def axis(kind: Kind, number: Any) -> Axis:
+def axis(kind: Kind, number: Any, dialect: Dialect = A1111) -> Axis:
     """The axis of a type number. Raises the server's TypeError or IndexError, NotImplementedError for an axis
     nobody simulated."""
-    labels: list[str] = table("plot-axes")[kind]
+    labels: list[str] = table("plot-axes", dialect.name)[kind]
     if isinstance(number, bool) or not isinstance(number, int):
         raise ServerError("TypeError", f"list indices must be integers or slices, not {type(number).__name__}")
     if not -len(labels) <= number < len(labels):
@@ -185,10 +187,10 @@ def values(chosen: Axis, text: Any, menu: Any, csv_mode: bool) -> list[Any]:
     return [str(value) for value in raw]
 
 
-def confirm(chosen: Axis, found: Sequence[Any], checkpoints: Checkpoints) -> None:
+def confirm(chosen: Axis, found: Sequence[Any], checkpoints: Checkpoints, dialect: Dialect) -> None:
     """Refuse names that do not exist, before the first cell."""
     for value in found:
-        if chosen.label == "Sampler" and not samplers.plot_knows(value):
+        if chosen.label == "Sampler" and not samplers.plot_knows(value, dialect):
             raise ServerError("RuntimeError", f"Unknown sampler: {value}")
         if chosen.label == "Checkpoint name" and checkpoints.find(value) is None:
             raise ServerError("RuntimeError", f"Unknown checkpoint: {value}")

@@ -8,8 +8,6 @@ from typing import Any
 
 from PIL import Image
 
-from .facts import VERSION
-
 
 @dataclass
 class Processed:
@@ -31,7 +29,7 @@ class Processed:
     sampled: int = 0
     """Pictures really drawn: a plot may have drawn more than it hands over."""
 
-    def info(self) -> str:
+    def info(self, version: str) -> str:
         """The JSON text of the response's `info`."""
         about = self.about
         return json.dumps(
@@ -55,8 +53,8 @@ class Processed:
                 "face_restoration_model": None,
                 "sd_model_name": about["sd_model_name"],
                 "sd_model_hash": about["sd_model_hash"],
-                "sd_vae_name": None,
-                "sd_vae_hash": None,
+                "sd_vae_name": about["sd_vae_name"],
+                "sd_vae_hash": about["sd_vae_hash"],
                 "seed_resize_from_w": about["seed_resize"][0],
                 "seed_resize_from_h": about["seed_resize"][1],
                 "denoising_strength": about["denoising_strength"],
@@ -67,6 +65,6 @@ class Processed:
                 "job_timestamp": about["job_timestamp"],
                 "clip_skip": about["clip_skip"],
                 "is_using_inpainting_conditioning": False,
-                "version": VERSION,
+                "version": version,
             }
         )

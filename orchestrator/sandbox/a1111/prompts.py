@@ -39,9 +39,12 @@ class LoraTag:
         return text, unet
 
 
-def strip_comments(prompt: str) -> str:
-    """Without the lines that begin with `#`."""
-    return _COMMENT_LINE.sub(r"\1", prompt).lstrip("\n") if "#" in prompt else prompt
+def strip_comments(prompt: str, keep_gaps: bool = False) -> str:
+    """Without the lines that begin with `#`; with `keep_gaps` an empty line stays where the first one stood too."""
+    if "#" not in prompt:
+        return prompt
+    left = _COMMENT_LINE.sub(r"\1", prompt)
+    return left if keep_gaps else left.lstrip("\n")
 
 
 def split_tags(prompt: str) -> tuple[str, tuple[LoraTag, ...]]:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from .dialects import Name
 from .engine import Engine
 from .life import Client
 from .turns import Turn
@@ -32,6 +33,7 @@ class Call:
         return self.turn
 
 
+NOT_CLASSIC: frozenset[Name] = frozenset({"a1111", "forge", "reforge"})
 Handler = Callable[[Call], Any]
 
 
@@ -55,5 +57,7 @@ class Route:
     """Runs in a thread outside the queue."""
     page: bool = False
     """Exists only with the web page on."""
+    only: frozenset[Name] | None = None
+    """Dialects that have it; None for all."""
     own: bool = True
     """Part of the web UI itself, not of an extension."""

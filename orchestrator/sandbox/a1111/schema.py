@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from .dialects import A1111, Dialect
 from .facts import table
 from .routing import Route
 
@@ -30,20 +31,20 @@ def _component(name: str, schema: dict[str, Any]) -> dict[str, Any]:
     return {**component, "required": schema["required"]} if schema["required"] else component
 
 
-def openapi(routes: Sequence[Route]) -> dict[str, Any]:
+def openapi(routes: Sequence[Route], dialect: Dialect = A1111) -> dict[str, Any]:
     """An OpenAPI 3 document."""
     paths: dict[str, dict[str, Any]] = {}
     for route in routes:
         paths.setdefault(route.path, {})[route.method.lower()] = _operation(route)
-    components = {name: _component(name, schema) for name, schema in table("schemas").items()}
+    components = {name: _component(name, schema) for name, schema in table("schemas", dialect.name).items()}
     for name, kinds in (("Options", "options"), ("Flags", "flags")):
         components[name] = {
             "title": name,
             "type": "object",
-            "properties": {key: {"title": key} for key in table(kinds)},
+            "properties": {key: {"title": key} for key in table(kinds, dialect.name)},
         }
     return {
-        "openapi": "3.0.2",
+        "openapi": "3.1.0" if dialect.pydantic2 else "3.0.2",
         "info": {"title": "FastAPI", "version": "0.1.0"},
         "paths": paths,
         "components": {"schemas": components},

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from . import faults
+from .dialects import Name
 
 
 @dataclass(frozen=True)
@@ -17,6 +18,8 @@ class Settings:
     number of pictures.
     """
 
+    dialect: Name = "a1111"
+    """Which program it plays: A1111 1.10.1 or one of its forks."""
     gpu_seconds_per_step: float = 0.0
     gpu_seconds_per_picture: float = 0.0
     lora_switch_seconds: float = 0.0

@@ -12,7 +12,7 @@ from starlette.types import Receive, Scope, Send
 
 from .dialects import Dialect
 from .engine import Engine
-from .failures import ServerError
+from .failures import NAN, ServerError
 from .job import Job
 from .life import Client, Ending, Life
 from .processed import Processed
@@ -23,12 +23,6 @@ UNANSWERED = frozenset({"drop", "hang", "restart", "reset", "mute", "truncated"}
 _PAGE = (
     "<html>\r\n<head><title>502 Bad Gateway</title></head>\r\n<body>\r\n<center><h1>502 Bad Gateway</h1></center>\r\n"
     "<hr><center>nginx/1.24.0</center>\r\n</body>\r\n</html>\r\n"
-)
-_NAN = (
-    "A tensor with NaNs was produced in Unet. This could be either because there's not enough precision to represent "
-    'the picture, or because your video card does not support half type. Try setting the "Upcast cross attention '
-    'layer to float32" option in Settings > Stable Diffusion or using the --no-half commandline argument to fix this. '
-    "Use --disable-nan-check commandline argument to disable this check."
 )
 _OOM = (
     "CUDA out of memory. Tried to allocate 1.50 GiB. GPU 0 has a total capacity of 8.00 GiB of which 312.00 MiB is "
@@ -64,7 +58,7 @@ def prepare(engine: Engine, job: Job, fault: str | None) -> Job:
     elif fault == "500":
         card.halfway = _fails("RuntimeError", "CUDA error: an illegal memory access was encountered")
     elif fault == "nan" and not engine.dialect.nan_is_black:
-        card.halfway = _fails("NansException", _NAN)
+        card.halfway = _fails("NansException", NAN)
     return job
 
 

@@ -10,10 +10,10 @@ from typing import Any
 
 from PIL import Image
 
-from . import infotext, painting, pictures
+from . import extensions, infotext, painting, pictures
 from .facts import table
 from .failures import ServerError, http_error
-from .routing import Call, Route
+from .routing import NOT_CLASSIC, Call, Route
 
 TAGGER_MODELS = ("wd14-convnext-v2", "wd14-vit-v2")
 _THRESHOLDS = {"flat": 0.35, "nested": 0.0}
@@ -165,10 +165,37 @@ def extra_batch(call: Call) -> dict[str, Any]:
     return {"html_info": _html(done[0][1] if done else ""), "images": [_encoded(call, image) for image, _ in done]}
 
 
+def control_models(call: Call) -> dict[str, Any]:
+    """GET /controlnet/model_list (open even with --api-auth, as all of /controlnet)."""
+    return {"model_list": list(extensions.MODELS)}
+
+
+def control_modules(call: Call) -> dict[str, Any]:
+    """GET /controlnet/module_list."""
+    return {"module_list": list(extensions.MODULES), "module_detail": {}}
+
+
+def control_types(call: Call) -> dict[str, Any]:
+    """GET /controlnet/control_types."""
+    modules, models = list(extensions.MODULES), ["None", *extensions.MODELS]
+    every = {"module_list": modules, "model_list": models, "default_option": "none", "default_model": "None"}
+    return {"control_types": {"All": every}}
+
+
+def control_detect(call: Call) -> dict[str, Any]:
+    """POST /controlnet/detect: the maps of the pictures sent."""
+    images = call.body.get("controlnet_input_images") or []
+    if not images:
+        raise http_error(422, "No image selected")
+    module = str(call.body.get("controlnet_module", "none"))
+    maps = [extensions.detect(pictures.flatten(pictures.decode(image)), module) for image in images]
+    return {"images": [base64.b64encode(pictures.encode(one)).decode() for one in maps], "info": "Success"}
+
+
 _API = "/sdapi/v1"
 ROUTES = (
     Route("POST", f"{_API}/png-info", png_info, "PNGInfoRequest", "PNGInfoResponse", threaded=True),
-    Route("POST", f"{_API}/interrogate", interrogate, "InterrogateRequest", queued=True),
+    Route("POST", f"{_API}/interrogate", interrogate, "InterrogateRequest", queued=True, only=NOT_CLASSIC),
     Route(
         "POST",
         f"{_API}/extra-single-image",
@@ -185,6 +212,10 @@ ROUTES = (
         "ExtrasBatchImagesResponse",
         queued=True,
     ),
+    Route("GET", "/controlnet/model_list", control_models, login=False, own=False),
+    Route("GET", "/controlnet/module_list", control_modules, login=False, own=False),
+    Route("GET", "/controlnet/control_types", control_types, login=False, own=False),
+    Route("POST", "/controlnet/detect", control_detect, "", login=False, threaded=True, own=False),
     Route("GET", "/tagger/v1/interrogators", tagger_models, own=False),
     Route("POST", "/tagger/v1/interrogate", tagger, "TaggerInterrogateRequest", queued=True, own=False),
 )
