@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from orchestrator.a1111 import client
 from orchestrator.sandbox.server import RunningServer
 
 ROOT = Path(__file__).parents[2]
@@ -17,14 +18,14 @@ def pages() -> dict[str, str]:
     blocks = {
         page.name: re.findall(r"```python\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL) for page in files
     }
+    # The client's own docstring is an example from its second paragraph on.
+    blocks["client.py"] = [str(client.__doc__).partition("\n\n")[2]]
     return {name: "\n".join(found) for name, found in blocks.items() if found}
 
 
 @pytest.mark.filterwarnings("ignore:unclosed file:ResourceWarning")
 @pytest.mark.parametrize("page", pages())
-def test_python(
-    page: str, sandbox_server: RunningServer, ugly_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_python(page: str, sandbox_server: RunningServer, ugly_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(ugly_path)
     code = pages()[page]
     exec(compile(code.replace("http://127.0.0.1:7860", sandbox_server.url), page, "exec"), {})
