@@ -10,6 +10,7 @@ import hashlib
 import json
 import math
 import re
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -114,14 +115,15 @@ def canonical(recipe: Recipe) -> str:
     # text out of CLIP.
     values["loras"] = [{"sha256": lora.sha256, "weight": lora.weight} for lora in recipe.loras if lora.weight != 0]
     values["format"] = RECIPE_FORMAT
-    return json.dumps(_plain(values), sort_keys=True, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    return json.dumps(equal_numbers(values), sort_keys=True, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
 
 
-def _plain(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _plain(inner) for key, inner in value.items()}
+def equal_numbers(value: Any) -> Any:
+    """`value` for JSON, with whole numbers written as such wherever they stand: 1 and 1.0 give the same text."""
+    if isinstance(value, Mapping):
+        return {key: equal_numbers(inner) for key, inner in value.items()}
     if isinstance(value, list | tuple):
-        return [_plain(inner) for inner in value]
+        return [equal_numbers(inner) for inner in value]
     if isinstance(value, float) and math.isfinite(value) and value == int(value):
         return int(value)
     return value

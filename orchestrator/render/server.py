@@ -22,7 +22,7 @@ from orchestrator.files import read_json, write_json
 from orchestrator.render import lint
 from orchestrator.render.names import server_version, split_sampler, unknown
 from orchestrator.render.patience import persist
-from orchestrator.render.recipe import Recipe, has_lora_tag
+from orchestrator.render.recipe import Recipe, equal_numbers, has_lora_tag
 
 _MEMORY = "servers.json"
 
@@ -273,6 +273,9 @@ def _remember(server: Server, options: Mapping[str, Any], entry: Checkpoint | No
 def _fingerprint(server: Server, options: Mapping[str, Any], entry: Checkpoint | None) -> str:
     """Whatever an update of the server, another option or another file would change; asking for it draws nothing."""
     file = entry.model_dump() if entry and entry.hash else None
+    # How the checkpoint is spelt there changes with who set it last; `file` is what it means.
+    options = {key: value for key, value in options.items() if key not in {"sd_model_checkpoint", "sd_checkpoint_hash"}}
     names = [server.samplers, server.schedulers, server.aliases]
-    facts = [server.dialect.name, options, names, file, server.vae, server.vae_path]
+    # A whole number that somebody overrode comes back as 2.0.
+    facts = equal_numbers([server.dialect.name, options, names, file, server.vae, server.vae_path])
     return hashlib.sha256(json.dumps(facts, sort_keys=True, default=str).encode("utf-8")).hexdigest()
