@@ -75,6 +75,7 @@ def test_a_server_that_draws_other_pixels_takes_no_part(start_server: StartServe
     one = start_server()
     with sandbox.start(home, world="equal", settings=Settings()) as two, A1111(one.url) as a, A1111(two.url) as b:
         first, second = connect(a), connect(b)
+        b.set_options({"sd_model_checkpoint": "sandbox-other.safetensors"})
         said: list[str] = []
         # Its checkpoint is another one; that it claims the same must not help it.
         pretending = replace(second, checkpoint_hash=first.checkpoint_hash, checkpoint=second.checkpoint)
@@ -83,6 +84,7 @@ def test_a_server_that_draws_other_pixels_takes_no_part(start_server: StartServe
             before = len(drawn_at(two))
             renderer = Renderer(first, PictureCache(tmp_path / why), others=(other,), say=said.append)
             pictures = renderer.render([plain(first, seed=seed, checkpoint="") for seed in range(6)])
+            assert [picture.error for picture in pictures] == [""] * 6
             assert {picture.proof["proof"]["server"] for picture in pictures} == {a.url}
             assert any(why in sentence for sentence in said), said
             assert len(drawn_at(two)) <= before + 1, "at most the probe"
