@@ -106,9 +106,10 @@ def _write_log(error: BaseException) -> Path | None:
 
 
 def _without_secrets(text: str) -> str:
-    secret = os.environ.get("ORCHESTRATOR_A1111_PASSWORD")
-    if secret:
-        text = text.replace(secret, "***")
+    # ORCHESTRATOR_A1111_PASSWORD, and whatever variables `password_env` names for further servers.
+    for name, secret in os.environ.items():
+        if secret and ("PASS" in name.upper() or "SECRET" in name.upper()):
+            text = text.replace(secret, "***")
     # An address with user and password is refused, but it stands on the command line all the same.
     return re.sub(r"://[^/@\s]+@", "://***@", text)
 

@@ -297,6 +297,9 @@ class Connection:
                 self.url,
                 cause=f"Something answers there, but has no {route}: it has no --api, or is still starting.",
             )
+        if route.endswith("/cmd-flags"):
+            # Forge answers 500 to its own --port, and lists every flag in it, api_auth in clear text too.
+            body = {"error": body.get("error"), "errors": "its own flags do not fit its own answer"}
         kind, text = failure(body) or ("", response.text[:300] or response.reason_phrase)
         cause, fix = advice(kind, text)
         return ServerError(route, status, kind, text, cause=cause, fix=fix)

@@ -124,6 +124,8 @@ def _installs(settings: Settings, root: Path, world: str, *, real: bool) -> Iter
                 "a1111_url": server_url,
                 "a1111_user": "",
                 "lora_folder": "",
+                "servers": (),
+                "a1111_command": (),
                 "kohya_folder": str(sandbox.trainer_folder()),
                 "kohya_python": sys.executable,
             }

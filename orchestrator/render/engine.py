@@ -20,6 +20,7 @@ from orchestrator.render.orders import Order, orders
 from orchestrator.render.patience import Patience
 from orchestrator.render.proof import record
 from orchestrator.render.recipe import Recipe
+from orchestrator.render.replaced import refuse_replaced
 from orchestrator.render.same import that_draw_alike
 from orchestrator.render.server import Server, refuse_unknown
 
@@ -105,6 +106,7 @@ class Renderer:
         if to_draw:
             listed = self.server.client.loras() if any(recipe.loras for recipe in to_draw) else []
             refuse_unknown(self.server, to_draw, listed)
+            refuse_replaced(self.server, to_draw, self.cache.folder)
             with self._drawing(to_draw, hopeful=bool(done)) as pictures:
                 for picture in pictures:
                     # Of a batch that is drawn again for one of its pictures, the others were not asked for.

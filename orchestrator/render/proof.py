@@ -11,7 +11,7 @@ from typing import Any
 from orchestrator.a1111.infotext import Infotext, parse
 from orchestrator.a1111.models import Generated
 from orchestrator.render.names import server_version
-from orchestrator.render.recipe import Recipe, number
+from orchestrator.render.recipe import LoraUse, Recipe, number
 
 #: Digits of a LoRA's hash that A1111 shows.
 SHOWN_DIGITS = 12
@@ -190,10 +190,15 @@ def _lora_differences(recipe: Recipe, text: Infotext) -> list[str]:
         used = shown.pop(lora.stem.replace(":", "").replace(",", ""), None)
         if used is None:
             found.append(f"LoRA {lora.stem}: asked, not used (A1111 does not have it, or cannot read it)")
-        elif lora.shown_hash and used != lora.shown_hash[:SHOWN_DIGITS]:
+        elif lora.shown_hash and used not in _hashes(lora):
             found.append(f"LoRA {lora.stem}: asked {lora.shown_hash[:SHOWN_DIGITS]}, used {used}")
     found += [f"LoRA {name}: not asked, used {used}" for name, used in shown.items()]
     return found
+
+
+def _hashes(lora: LoraUse) -> set[str]:
+    # Of a file that carries no hash of its own, Forge shows that of the whole file, the others that of its tensors.
+    return {lora.shown_hash[:SHOWN_DIGITS], lora.sha256[:SHOWN_DIGITS]}
 
 
 def _may_be_flat(size_bytes: int, size: tuple[int, int]) -> bool:

@@ -15,11 +15,11 @@ from pathlib import Path
 from typing import Any
 
 from orchestrator.a1111.client import A1111
-from orchestrator.a1111.dialect import Dialect, recognise
+from orchestrator.a1111.dialect import Dialect
 from orchestrator.a1111.models import Checkpoint, GenerationInfo, LoraEntry
 from orchestrator.errors import InputError, InstallError, ToolError
 from orchestrator.files import read_json, write_json
-from orchestrator.render import lint
+from orchestrator.render import lint, replaced
 from orchestrator.render.names import server_version, split_sampler, unknown
 from orchestrator.render.patience import persist
 from orchestrator.render.recipe import Recipe, equal_numbers, has_lora_tag
@@ -68,7 +68,10 @@ def connect(client: A1111, checkpoint: str = "", vae: str = "", *, memory: Path 
     options = client.options()
     for what, why, fix in lint.option_problems(options):
         raise InputError(what, cause=why, fix=fix)
-    dialect = recognise(client)
+    dialect = client.dialect()
+    # "0" until the first job of a server that was just started (observed on 1.10.1).
+    if memory is not None and dialect.keeps_replaced_loras and client.progress().state.job_timestamp == "0":
+        replaced.forget(client.url, memory)
     samplers = client.samplers()
     schedulers = client.schedulers()
     models = client.models()
