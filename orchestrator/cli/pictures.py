@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from orchestrator.cli.options import Urls, json_option, open_workspace, server_option, workspace_option
-from orchestrator.cli.pictures_draw import ramp, vary
+from orchestrator.cli.pictures_draw import leave_failed, ramp, vary
 
 
 @click.group("pictures")
@@ -43,11 +43,11 @@ def make(sets: tuple[str, ...], folder: Path, url: Urls, as_json: bool) -> None:
         made = pipeline.make_pictures(profile, workspace, renderer, only=sets, on_progress=on_progress)
     if as_json:
         answer_json([one.to_dict() for one in made])
-        return
-    for one in made:
+    for one in () if as_json else made:
         answer(f"{one.name}: {len(one.pictures)} pictures in {one.folder}")
         for sentence in (*one.notes, *one.failed):
             note(f"  {sentence}")
+    leave_failed(sum(len(one.failed) for one in made))
 
 
 command.add_command(vary)

@@ -107,10 +107,11 @@ def vary(
         made = pipeline.vary_pictures(profile, workspace, renderer, asked, given, on_progress=on_progress)
     if as_json:
         answer_json(made.to_dict())
-        return
-    answer(f"{made.name}: {len(made.pictures)} pictures in {made.folder}")
-    for sentence in (*made.notes, *made.failed):
-        note(f"  {sentence}")
+    else:
+        answer(f"{made.name}: {len(made.pictures)} pictures in {made.folder}")
+        for sentence in (*made.notes, *made.failed):
+            note(f"  {sentence}")
+    leave_failed(len(made.failed))
 
 
 @click.command("ramp")
@@ -190,11 +191,22 @@ def ramp(
         )
     if as_json:
         answer_json(result.to_dict() | {"sheet": str(sheet)})
-        return
-    _tell(result)
-    span = f"Seed {asked.seeds[0]}" if seeds == 1 else f"Seeds {asked.seeds[0]} to {asked.seeds[-1]}"
-    answer(f"{span}; the same elsewhere: --first-seed {asked.seeds[0]}")
-    answer(f"Sheet: {sheet}")
+    else:
+        _tell(result)
+        span = f"Seed {asked.seeds[0]}" if seeds == 1 else f"Seeds {asked.seeds[0]} to {asked.seeds[-1]}"
+        answer(f"{span}; the same elsewhere: --first-seed {asked.seeds[0]}")
+        answer(f"Sheet: {sheet}")
+    leave_failed(result.failed)
+
+
+def leave_failed(failed: int) -> None:
+    """End with the exit code of a failing A1111 when pictures are missing; what was made is kept and was answered."""
+    if failed:
+        from orchestrator.cli.console import note
+        from orchestrator.errors import ToolError
+
+        note(f"{_many(failed, 'picture')} failed; the same command tries {'it' if failed == 1 else 'them'} again.")
+        click.get_current_context().exit(ToolError.exit_code)
 
 
 def _many(count: int, word: str) -> str:
