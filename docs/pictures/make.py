@@ -22,6 +22,15 @@ def grid(demo: Path) -> None:
         small.save(HERE / "grid.jpg", quality=84, optimize=True)
 
 
+def ramp(demo: Path) -> None:
+    """The sheet of the ramp in how-to/make-pictures.md, drawn in the demo's workspace."""
+    (sheet,) = demo.glob("pictures/ramp */sheet/sheet.png")
+    with Image.open(sheet) as image:
+        small = image.convert("RGB")
+        small.thumbnail((1200, 1200), Image.Resampling.LANCZOS)
+        small.save(HERE / "ramp.jpg", quality=78, optimize=True)
+
+
 def report(demo: Path) -> None:
     """The top of the report, as a browser shows it."""
     with tempfile.TemporaryDirectory() as folder:
@@ -41,4 +50,5 @@ def report(demo: Path) -> None:
 
 if __name__ == "__main__":
     grid(Path(sys.argv[1]))
+    ramp(Path(sys.argv[1]))
     report(Path(sys.argv[1]))

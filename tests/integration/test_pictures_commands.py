@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import shlex
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -381,3 +383,18 @@ def test_the_expectations_of_the_command_are_the_profiles() -> None:
     from orchestrator.profile.model import Expectation
 
     assert typing.get_args(Expectation) == EXPECTATIONS
+
+
+def test_the_commands_of_the_how_to_run_as_they_stand(run: Run, workspace: Workspace) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "how-to" / "make-pictures.md").read_text(encoding="utf-8")
+    (sets,) = re.findall(r"```toml\n(.*?)```", page, re.DOTALL)
+    head = PROFILE[: PROFILE.index("[[pictures]]")]
+    workspace.profile.write_text(head + sets, encoding="utf-8")
+    commands = [line for block in re.findall(r"```bash\n(.*?)```", page, re.DOTALL) for line in block.splitlines()]
+    assert len(commands) == 6
+    for line in commands:
+        program, _, *arguments = shlex.split(line)
+        code, _, err = run(*arguments)
+        assert (program, code) == ("orchestrator", 0), err
+    assert len(picture_files(workspace.picture_set("looking up"))) == 4
+    assert len(picture_files(workspace.picture_set("ramp ai_model_v2-000040 looking up"))) == 3 * 3 * 8
