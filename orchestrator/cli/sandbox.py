@@ -54,7 +54,8 @@ def command(
     """Start the simulated A1111 and leave it running until Ctrl-C.
 
     It speaks A1111's API, silent failures included, and draws simulated portraits. Further options go to it as they
-    are; `python -m orchestrator.sandbox.server --help` lists them (GPU time per step, --api-auth, and so on).
+    are, written --NAME=VALUE; `python -m orchestrator.sandbox.server --help` lists them (GPU time per step, --api-auth,
+    and so on).
 
     \b
     Faults: proxy, drop, hang, restart, oom, 500, nan, disk-full, black, interrupted, wrong-lora, unknown-checkpoint,
@@ -66,6 +67,9 @@ def command(
       orchestrator sandbox --fault reset=0.05 --fault oom=0.02 --fault-seed 7
       orchestrator sandbox --dialect forge
       orchestrator sandbox --fault restart=0.01 --gpu-seconds-per-picture=0.5
+      orchestrator sandbox --fault oom=1x1                        the first try of every picture fails
+      orchestrator sandbox --startup-seconds=5 --server-stop=true --leak-mb=50
+      orchestrator sandbox --painter=plain --gpu-seconds-per-picture=0.05
     """
     from orchestrator.cli.console import note
     from orchestrator.errors import InputError, InstallError

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, get_args, get_type_hints
 
 import psutil
 
+from .a1111.faults import KINDS
 from .a1111.settings import Settings
 
 if TYPE_CHECKING:
@@ -78,8 +79,10 @@ def start(
     *,
     port: int = 0,
     timeout_seconds: float = 60.0,
+    ready: bool = True,
 ) -> RunningServer:
-    """Start a server over `home` (see `home.make_home`) and wait until it answers. `port` 0 takes a free one.
+    """Start a server over `home` (see `home.make_home`) and wait until it answers; with `ready` False only until its
+    port is open (see `Settings.startup_seconds`). `port` 0 takes a free one.
 
     The child ends by itself when this process ends. Its output goes to `home/server.log`.
 
@@ -102,7 +105,7 @@ def start(
     until = time.monotonic() + timeout_seconds
     try:
         while time.monotonic() < until and process.poll() is None:
-            found = _announced(announcement, token)
+            found = _announced(announcement, token, ready)
             if found is not None:
                 return RunningServer(found[0], home, log, found[1], process)
             time.sleep(0.02)
@@ -124,12 +127,12 @@ def _end(process: subprocess.Popen[bytes]) -> None:
         process.stdin.close()
 
 
-def _announced(path: Path, token: str) -> tuple[str, int] | None:
+def _announced(path: Path, token: str, ready: bool) -> tuple[str, int] | None:
     try:
         said = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
-    return (said["url"], said["pid"]) if said.get("token") == token else None
+    return (said["url"], said["pid"]) if said.get("token") == token and (said["ready"] or not ready) else None
 
 
 def _arguments(settings: Settings) -> list[str]:
@@ -147,6 +150,8 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m orchestrator.sandbox.server",
         description="A simulated AUTOMATIC1111 server. Every picture it makes is drawn, and says so.",
+        epilog="\n".join(["kinds of faults:", *(f"  {kind:<20}{what}" for kind, what in KINDS.items())]),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument(
         "--home", type=Path, required=True, help="folder with models/ and outputs/; completed if needed"

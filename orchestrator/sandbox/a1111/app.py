@@ -14,7 +14,7 @@ from fastapi import FastAPI
 from starlette.requests import Request
 from starlette.responses import Response
 
-from . import answers, fields, generation, listings, login, schema, striking, tools, watching
+from . import answers, fields, generation, listings, login, schema, stopping, striking, tools, watching
 from .dialects import Dialect
 from .engine import Engine
 from .failures import Died, InvalidBody, ServerError
@@ -27,7 +27,7 @@ from .settings import Settings
 
 _log = logging.getLogger(__name__)
 _THREADS = 64
-ROUTES: tuple[Route, ...] = (*generation.ROUTES, *watching.ROUTES, *listings.ROUTES, *tools.ROUTES)
+ROUTES: tuple[Route, ...] = (*generation.ROUTES, *watching.ROUTES, *listings.ROUTES, *tools.ROUTES, *stopping.ROUTES)
 
 
 def create_app(
@@ -71,6 +71,8 @@ def _exists(route: Route, settings: Settings, dialect: Dialect) -> bool:
         return False
     if route.only is not None and dialect.name not in route.only:
         return False
+    if route.path.startswith(stopping.PREFIX):
+        return settings.server_stop
     return settings.tagger != "none" or not route.path.startswith("/tagger/")
 
 
@@ -98,7 +100,10 @@ def _endpoint(
                 generation.undrawn(call, "img2img" if route.path.endswith("img2img") else "txt2img")
                 return await striking.undrawn(call.fault, life, call.client)
         if not (route.queued or route.threaded):
-            return _answer(route, call, zipped)
+            answer = _answer(route, call, zipped)
+            if life.ending is not None:  # the dead do not answer
+                await life.connections.gone(call.client)
+            return answer
         # the place in the queue is taken here, in the order the requests arrived, whatever thread runs first afterwards
         call = replace(call, turn=engine.queue.turn() if route.queued else None)
         answer = await asyncio.get_running_loop().run_in_executor(threads, _answer, route, call, zipped)
@@ -120,6 +125,8 @@ def _answer(route: Route, call: Call, zipped: bool) -> Response:
     dialect, life = call.engine.dialect, call.engine.life
     try:
         result = route.handler(call)
+        if isinstance(result, Response):
+            return result
         body = result if isinstance(result, bytes) else answers.to_bytes(result)
         return answers.response(body, zipped=zipped)
     except (InvalidBody, ServerError) as refused:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mmap
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +15,15 @@ from .job import Job
 from .ledger import Ledger
 from .life import Life
 from .options import Options
+from .plain import PlainPainter
 from .processed import Processed
 from .settings import Settings
 from .state import State
 from .tasks import Tasks
 from .turns import Queue
 from .vaes import Embeddings, Vae, VaeFolder
+
+_PAGE = 4096
 
 
 class Engine:
@@ -41,6 +45,8 @@ class Engine:
         self.vaes = VaeFolder(home / "models" / "VAE")
         self.embeddings = Embeddings(home / "embeddings")
         self.card = Card(settings, self.state)
+        self.plain = PlainPainter() if settings.painter == "plain" else None
+        self._leaked: list[mmap.mmap] = []
         self.conditioning = Conditioning(self.loras, self.card, settings)
         self.last_seed = 0
         """Of the job before: img2img takes its noise from the random state that job left."""
@@ -51,6 +57,16 @@ class Engine:
         """The process ends: nothing waits or runs any more."""
         self.state.close()
         self.queue.close()
+        while self._leaked:
+            self._leaked.pop().close()
+
+    def leak(self) -> None:
+        """Lose some memory, really: pages are written, so that they count."""
+        size = round(self.settings.leak_mb * 2**20)
+        if size > 0:
+            pages = mmap.mmap(-1, size)
+            pages[::_PAGE] = b"\1" * len(range(0, size, _PAGE))
+            self._leaked.append(pages)
 
     def _start_checkpoint(self) -> None:
         if self.dialect.chosen_at_start:

@@ -127,7 +127,7 @@ def _batch(
     sampler = samplers.find(job.sampler_name, job.dialect)
     if job.dialect is not A1111:
         sampler += f" of {job.dialect.name}"  # every fork draws the same seed a little differently
-    painted = []
+    painted: list[Image.Image] = []
     for k, (seed, subseed) in enumerate(seeds):
         order = painting.Order(
             prompt=texts[0],
@@ -144,18 +144,26 @@ def _batch(
             init=inits[k] if inits else None,
             denoising_strength=strength,
         )
+        if engine.plain is not None:
+            context = (job.batch_size, k if job.batch_size > 1 else 0, inits and _noise_before(engine, job), vae)
+            painted.append(job.extensions.rework(engine.plain.paint(order, *context)))
+            continue
         image = painting.paint(order, engine.world)
         if job.batch_size > 1:
             image = pictures.one_level_off(image, job.batch_size, k, seed)
         if inits:
-            before = engine.last_seed if job.dialect.img2img_depends else 0
-            image = _masked(job, inits[k], pictures.one_level_off(image, before))
+            image = _masked(job, inits[k], pictures.one_level_off(image, _noise_before(engine, job)))
         image = job.extensions.rework(image if vae is None else vae.tint(image))
         painted.append(image)
     share = engine.card.sample(steps, painted)
     if share < 1.0:
         return [pictures.half_denoised(i, share, seed) for i, (seed, _) in zip(painted, seeds, strict=True)]
     return painted
+
+
+def _noise_before(engine: Engine, job: Job) -> int:
+    """What img2img's noise hangs on besides its own seed."""
+    return engine.last_seed if job.dialect.img2img_depends else 0
 
 
 def _masked(job: Job, init: Image.Image, painted: Image.Image) -> Image.Image:

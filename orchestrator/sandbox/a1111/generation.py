@@ -84,6 +84,7 @@ def _draw(call: Call, job: Job, task: str, fields: dict[str, Any], script: str |
             _check_names(engine, fields, kind)
             done = _run(engine, striking.prepare(engine, job, call.fault), script, fields["script_args"] or [])
             engine.tasks.finish(task)
+            engine.leak()
         finally:
             engine.card.halfway = None
             engine.state.end()

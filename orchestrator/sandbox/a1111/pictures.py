@@ -16,6 +16,7 @@ from PIL import Image, ImageFilter, ImageOps, PngImagePlugin
 
 from . import disk
 from .failures import ServerError, http_error
+from .plain import PlainPicture
 
 # zlib level: pictures of drawings shrink hardly more above it, and encoding competes with the client for the processor
 _COMPRESSION = 1
@@ -59,6 +60,8 @@ def encode(image: Image.Image, form: str = "png", quality: int = 80) -> bytes:
         if isinstance(text, str):
             exif.get_ifd(_EXIF_IFD)[_USER_COMMENT] = b"UNICODE\0" + text.encode("utf-16-be")
         image.convert("RGB").save(out, "WEBP" if form.lower() == "webp" else "JPEG", quality=quality, exif=exif)
+    elif isinstance(image, PlainPicture):
+        return image.spliced(image.info)
     else:
         chunks = PngImagePlugin.PngInfo()
         for key, value in image.info.items():

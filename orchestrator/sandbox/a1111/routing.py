@@ -39,7 +39,7 @@ Handler = Callable[[Call], Any]
 
 @dataclass(frozen=True)
 class Route:
-    """`handler` returns a JSON value, or bytes that already are JSON."""
+    """`handler` returns a JSON value, bytes that already are JSON, or a finished response."""
 
     method: str
     path: str

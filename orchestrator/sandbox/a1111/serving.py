@@ -13,6 +13,7 @@ import socket
 import sys
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import psutil
@@ -24,6 +25,7 @@ from .faults import Faults
 from .life import Ending, Life, Uvicorn
 from .painting import World
 from .settings import Settings
+from .startup import Window
 
 _HOST = "127.0.0.1"
 _PARENT_CHECK_SECONDS = 1.0
@@ -33,7 +35,8 @@ _REBIND_SECONDS = 5.0
 def serve(
     home: Path, world: World, settings: Settings, port: int, *, token: str = "", parent: int | None = None
 ) -> int:
-    """Serve until told to stop. Prints one line with the URL when ready and writes home/server.json {url, pid, token}.
+    """Serve until told to stop. Prints `Startup time: …` and the URL when ready, and writes home/server.json
+    {url, pid, token, ready}: with `ready` false as soon as the port is open, true when the API is there.
 
     With `parent` set, the server also ends when that process does or when its own standard input closes.
     Returns the exit code: 0, 1 when the port is taken, or what the simulated process ended with.
@@ -53,7 +56,7 @@ def serve(
         threading.Thread(target=_end_with_parent, args=(lives, stopping, parent), daemon=True).start()
         threading.Thread(target=_end_with_stdin, args=(lives, stopping), daemon=True).start()
     faults = Faults(settings.faults, settings.fault_seed)
-    said = {"url": f"http://{_HOST}:{port}", "pid": os.getpid(), "token": token}
+    said: dict[str, object] = {"url": f"http://{_HOST}:{port}", "pid": os.getpid(), "token": token}
     try:
         while True:
             ending = _live(lives[-1], listening, (home, world, settings), faults, announcement, said)
@@ -95,8 +98,9 @@ def _live(
 ) -> Ending:
     home, world, settings = simulated
     app = create_app(home, world, settings, life=life, faults=faults)
+    window = Window(app.state.engine.dialect, settings.startup_seconds if settings.webui else 0.0)
     config = uvicorn.Config(
-        app,
+        window.around(app),
         http=life.connections.protocol(),
         ws="none",
         lifespan="off",
@@ -107,8 +111,12 @@ def _live(
         timeout_graceful_shutdown=2,
     )
     server = Uvicorn(config, life.connections)
+
+    def announce(ready: bool) -> None:
+        disk.write_whole(announcement, json.dumps({**said, "ready": ready}).encode())
+
     try:
-        asyncio.run(_run(server, life, listening, announcement, said))
+        asyncio.run(_run(server, life, listening, settings, window, announce, str(said["url"])))
     finally:
         app.state.engine.close()
         app.state.threads.shutdown(wait=False, cancel_futures=True)
@@ -116,17 +124,51 @@ def _live(
 
 
 async def _run(
-    server: uvicorn.Server, life: Life, listening: socket.socket, announcement: Path, said: dict[str, object]
+    server: uvicorn.Server,
+    life: Life,
+    listening: socket.socket,
+    settings: Settings,
+    window: Window,
+    announce: Callable[[bool], None],
+    url: str,
 ) -> None:
+    began = time.monotonic()
     life.bind(server, asyncio.get_running_loop())
+    if not settings.webui:
+        await asyncio.sleep(settings.startup_seconds)
     serving = asyncio.create_task(server.serve(sockets=[listening]))
     while not server.started and not serving.done():
         await asyncio.sleep(0.005)
     if server.started:
-        disk.write_whole(announcement, json.dumps(said).encode())
-        sys.stdout.write(f"Simulated AUTOMATIC1111 server ready: {said['url']}\n")
-        sys.stdout.flush()
+        await _become_ready(life, settings, window, announce, url, began)
     await serving
+
+
+async def _become_ready(
+    life: Life, settings: Settings, window: Window, announce: Callable[[bool], None], url: str, began: float
+) -> None:
+    if settings.webui:
+        _say(f"Running on local URL:  {url}")
+        if settings.startup_seconds > 0:
+            announce(False)
+            await asyncio.sleep(settings.startup_seconds)
+        code = window.add_api()
+        if code is not None:
+            if code:
+                life.die(Ending(code))
+            return
+        if window.comes_late:
+            await asyncio.sleep(settings.startup_seconds)
+    window.finish()
+    spent = time.monotonic() - began
+    _say(f"Startup time: {spent:.1f}s (initialize shared: 0.1s, load scripts: 0.1s, add APIs: {spent:.1f}s).")
+    announce(True)
+    _say(f"Simulated AUTOMATIC1111 server ready: {url}")
+
+
+def _say(line: str) -> None:
+    sys.stdout.write(line + "\n")
+    sys.stdout.flush()
 
 
 def _stop(lives: list[Life], stopping: threading.Event) -> None:

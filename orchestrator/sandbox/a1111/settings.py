@@ -20,6 +20,9 @@ class Settings:
 
     dialect: Name = "a1111"
     """Which program it plays: A1111 1.10.1 or one of its forks."""
+    painter: Literal["portrait", "plain"] = "portrait"
+    """`plain` costs a few milliseconds at most, for measuring clients: photo-like and different for every request, but
+    nothing that is asked for can be seen in it."""
     gpu_seconds_per_step: float = 0.0
     gpu_seconds_per_picture: float = 0.0
     lora_switch_seconds: float = 0.0
@@ -49,6 +52,15 @@ class Settings:
     """How late the answer of a `slow` request is sent."""
     restart_seconds: float = 1.0
     """How long the port is refused during a restart."""
+    startup_seconds: float = 0.0
+    """How long the port is open before the API is there (without the web page: how long until the port opens). A
+    request in that time ends A1111 and classic, leaves reForge without its API for ever, and does nothing to Forge."""
+    server_stop: bool = False
+    """Serve /sdapi/v1/server-stop, -restart and -kill, as --api-server-stop does."""
+    restartable: bool = True
+    """Started by a script that starts it anew; otherwise server-restart answers 501."""
+    leak_mb: float = 0.0
+    """Memory lost with every drawing job, until a restart."""
 
     def __post_init__(self) -> None:
         """Raises ValueError for faults that do not exist."""
