@@ -374,15 +374,16 @@ def price_pictures(
     Pictures of sets whose source is not made yet count as not made.
     """
     from orchestrator.pictures.price import price_set, together
+    from orchestrator.pictures.sets import planned_pictures
 
     wanted = _named([s.name for s in profile.pictures], only, "picture set")
     planned: dict[str, int] = {}
     prices = []
     for picture_set in profile.pictures:
-        found = price_set(profile, picture_set, workspace, renderer, planned.get(picture_set.source, 0))
-        planned[picture_set.name] = found.pictures
+        of_source = planned.get(picture_set.source, 0)
+        planned[picture_set.name] = planned_pictures(picture_set, of_source)
         if picture_set.name in wanted:
-            prices.append(found)
+            prices.append(price_set(profile, picture_set, workspace, renderer, of_source))
     return sum(bool(one.to_draw) for one in prices), together(prices)
 
 

@@ -30,7 +30,7 @@ def ramp_sheet(result: RampResult, folder: Path, workspace: Workspace) -> Contac
     rows = [
         Row(
             tuple(_tile(shot, folder, there) for shot in result.shots[number * across : (number + 1) * across]),
-            setting.label,
+            "\n".join(f"{name} {value:g}" for name, value in setting.values) or setting.label,
             _found(setting),
         )
         for number, setting in enumerate(result.settings)

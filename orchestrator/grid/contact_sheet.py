@@ -124,10 +124,7 @@ class _Drawing:
     def _place(self) -> None:
         sheet, text = self.sheet, self.text
         starts = {column for _, column in sheet.blocks if column}
-        widest = max(
-            (text_width(row.label, self.label) for row in sheet.rows),
-            default=0,
-        )
+        widest = max((text_width(line, self.label) for row in sheet.rows for line in row.label.splitlines()), default=0)
         notes = max((text_width(line, self.small) for row in sheet.rows for line in row.note.splitlines()), default=0)
         labelled = any(row.label or row.note for row in sheet.rows)
         self.gutter = min(max(widest, notes), round(text * 17)) + text * 2 if labelled else 0
@@ -179,7 +176,7 @@ class _Drawing:
         room = self.gutter - self.text
         y = top
         if row.label or row.note:
-            lines = wrap(row.label, room, self.label.getlength, lines=3)
+            lines = wrap(row.label, room, self.label.getlength, lines=4)
             for line in lines:
                 self.draw.text((self.margin, y), line, fill=_INK, font=self.label)
                 y += round(self.text * 1.3)
