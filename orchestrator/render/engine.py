@@ -11,13 +11,14 @@ from pathlib import Path
 from typing import Any
 
 from orchestrator.errors import OrchestratorError, ProofError, ServerUnreachable, ToolError
-from orchestrator.render import settings_guard
+from orchestrator.render import overrides
 from orchestrator.render.cache import PictureCache
 from orchestrator.render.canary import not_applied
 from orchestrator.render.dispatch import Dispatcher
 from orchestrator.render.host import Drawn, Failed, Host, Keeper
 from orchestrator.render.orders import Order, orders
 from orchestrator.render.patience import Patience
+from orchestrator.render.payload import all_overridden
 from orchestrator.render.proof import record
 from orchestrator.render.recipe import Recipe
 from orchestrator.render.replaced import refuse_replaced
@@ -120,7 +121,7 @@ class Renderer:
         asked = [self._sure.get(server.client.url, server) for server in self._servers(to_draw)]
         servers = that_draw_alike(asked, to_draw, self.say)
         self._sure.update({server.client.url: server for server in servers})
-        before = [(server, settings_guard.secure(server, to_draw)) for server in servers]
+        before = [(s, overrides.secure(s.client, all_overridden(to_draw, s))) for s in servers]
         refused: frozenset[str] = frozenset()
         for server in servers:
             refused |= not_applied(server, to_draw, self.cache.folder)
@@ -132,7 +133,7 @@ class Renderer:
             for server, settings in before:
                 # What the drawing ended with matters more than a server that is gone.
                 with contextlib.suppress(OrchestratorError):
-                    for name in settings_guard.put_back(server, settings):
+                    for name in overrides.put_back(server.client, settings):
                         self.say(f"{server.client.url} had kept {name} from a request; it is put back")
 
     def _servers(self, to_draw: Sequence[Recipe]) -> list[Server]:

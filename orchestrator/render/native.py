@@ -19,12 +19,12 @@ from orchestrator.a1111.xyz import PlotCell, PlotScript, read_script, script_arg
 from orchestrator.errors import OrchestratorError, ProofError, ToolError
 from orchestrator.render.canary import not_applied
 from orchestrator.render.engine import OnPicture, Picture, Renderer
-from orchestrator.render.payload import payload
+from orchestrator.render.overrides import put_back, secure
+from orchestrator.render.payload import all_overridden, payload
 from orchestrator.render.plots import Plot, plan_plots
 from orchestrator.render.proof import infotext_differences, picture_problems, record
 from orchestrator.render.recipe import Recipe
 from orchestrator.render.server import Server, make_sure, refuse_unknown
-from orchestrator.render.settings_guard import put_back, secure
 
 #: Seconds between two looks at a plot that is to be stopped.
 _LOOK_S = 0.5
@@ -54,7 +54,7 @@ class NativeRenderer:
         plotted = [recipe for plot in plots for recipe in plot.recipes]
         # Every plot is checked before the first picture: one wrong name must not show after an hour.
         refuse_unknown(server, plotted, server.client.loras())
-        before = secure(server, plotted)
+        before = secure(server.client, all_overridden(plotted, server))
         try:
             refused = not_applied(server, plotted, self.inner.cache.folder)
             if refused:
@@ -63,7 +63,7 @@ class NativeRenderer:
         finally:
             # What the drawing ended with matters more than a server that is gone.
             with contextlib.suppress(OrchestratorError):
-                put_back(server, before)
+                put_back(server.client, before)
 
     def _plots(self, recipes: Iterable[Recipe]) -> list[Plot]:
         return plan_plots(recipes, float(self.inner.server.client.options()["img_max_size_mp"]))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -84,6 +85,16 @@ def overridden(recipe: Recipe, server: Server) -> dict[str, Any]:
     if recipe.checkpoint:
         settings["sd_model_checkpoint"] = recipe.checkpoint
     return settings | (vae_settings(server) if recipe.vae else {})
+
+
+def all_overridden(recipes: Iterable[Recipe], server: Server) -> dict[str, list[Any]]:
+    """The options that the requests for `recipes` override, each with the values it gets."""
+    wanted: dict[str, list[Any]] = {}
+    for recipe in recipes:
+        for key, value in overridden(recipe, server).items():
+            if value not in wanted.setdefault(key, []):
+                wanted[key].append(value)
+    return wanted
 
 
 def _file(path: Path | None, what: str) -> str:

@@ -106,7 +106,8 @@ def picture_problems(recipe: Recipe, data: bytes, infotext: str = "") -> list[st
                 return [f"picture: asked PNG, got {kind}"]
             if size != (recipe.width, recipe.height):
                 return [f"picture: asked {recipe.width}×{recipe.height}, got {size[0]}×{size[1]}"]
-            if _may_be_flat(len(data), size):
+            texts = sum(len(value) for value in image.info.values() if isinstance(value, str))
+            if _may_be_flat(len(data) - texts, size):
                 image.load()
                 if all(low == high for low, high in _extrema(image)):
                     return ["picture: one flat colour, as when sampling becomes NaN"]
@@ -202,9 +203,9 @@ def _hashes(lora: LoraUse) -> set[str]:
 
 
 def _may_be_flat(size_bytes: int, size: tuple[int, int]) -> bool:
-    # A flat PNG is either tiny (zlib packs it a thousandfold) or not packed at all.
+    # A flat PNG is either tiny (zlib packs it some 250 to 1000 times) or not packed at all.
     raw = 3 * size[0] * size[1]
-    return size_bytes < raw / 100 or size_bytes >= raw
+    return size_bytes < raw / 50 + 4096 or size_bytes >= raw
 
 
 def _extrema(image: Any) -> list[tuple[int, int]]:

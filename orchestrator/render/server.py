@@ -19,7 +19,7 @@ from orchestrator.a1111.dialect import Dialect
 from orchestrator.a1111.models import Checkpoint, GenerationInfo, LoraEntry
 from orchestrator.errors import InputError, InstallError, ToolError
 from orchestrator.files import read_json, write_json
-from orchestrator.render import lint, replaced
+from orchestrator.render import lint, overrides, replaced
 from orchestrator.render.names import server_version, split_sampler, unknown
 from orchestrator.render.patience import persist
 from orchestrator.render.recipe import Recipe, equal_numbers, has_lora_tag
@@ -205,8 +205,13 @@ def vae_settings(server: Server) -> dict[str, Any]:
 
 
 def _draw_probe(server: Server, entry: Checkpoint | None) -> tuple[GenerationInfo, Checkpoint | None]:
-    info = persist(lambda: server.client.txt2img(_probe(server, entry))).info
-    return info, _loaded(server.client.models(), entry, info)
+    client = server.client
+    body = _probe(server, entry)
+    settings: Mapping[str, Any] = body["override_settings"]
+    before = overrides.secure(client, {key: [value] for key, value in settings.items()})
+    info = persist(lambda: client.txt2img(body)).info
+    overrides.put_back(client, before)
+    return info, _loaded(client.models(), entry, info)
 
 
 def _probe(server: Server, entry: Checkpoint | None) -> dict[str, Any]:

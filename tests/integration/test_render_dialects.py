@@ -111,10 +111,11 @@ def test_a_listed_lora_that_does_not_fit_is_found_out_by_the_canary(start_server
 
     running = start_server(dialect="reforge")
     # The right keys with the wrong sizes: reForge lists the hash and leaves the LoRA out.
+    layer = "lora_unet_down_blocks_0_attentions_0_transformer_blocks_0_attn1_to_q"
     tensors = {
-        "lora_unet_down_blocks_0_attentions_0_proj_in.lora_down.weight": np.ones((4, 7, 1, 1), np.float16),
-        "lora_unet_down_blocks_0_attentions_0_proj_in.lora_up.weight": np.ones((7, 4, 1, 1), np.float16),
-        "lora_unet_down_blocks_0_attentions_0_proj_in.alpha": np.array(4.0, np.float16),
+        f"{layer}.lora_down.weight": np.ones((4, 64), np.float16),
+        f"{layer}.lora_up.weight": np.ones((64, 4), np.float16),
+        f"{layer}.alpha": np.array(4.0, np.float16),
     }
     save_file(tensors, running.home / "models" / "Lora" / "wrong-sizes.safetensors", {"sshs_model_hash": "a1" * 32})
     with A1111(running.url) as client:
