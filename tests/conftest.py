@@ -9,6 +9,14 @@ from pathlib import Path
 import pytest
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Here and not beside the contract tests, so that a plain `pytest` knows the options too."""
+    group = parser.getgroup("a1111", "contract tests against an A1111 of yours")
+    group.addoption("--a1111-url", metavar="URL", default="", help="instead of the simulated servers")
+    group.addoption("--a1111-user", metavar="NAME", default="", help="with --api-auth")
+    group.addoption("--a1111-password-env", metavar="VAR", default="", help="the variable that holds its password")
+
+
 @pytest.fixture
 def ugly_path(tmp_path: Path) -> Path:
     """A folder with a blank, quotes, a bracket, an accent and Japanese in its name: whatever quotes a path wrongly
