@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-#: A sheet is one picture in memory, 3 bytes a pixel: 96 MB here. Larger grids are shown smaller on it; the viewer shows
+#: A sheet is one picture in memory, 4 bytes a pixel: 96 MB here. Larger grids are shown smaller on it; the viewer shows
 #: every cell in full.
-MAX_PIXELS = 32_000_000
+MAX_PIXELS = 24_000_000
 #: WebP and most viewers end here.
 MAX_SIDE = 16_000
 #: No cell is drawn smaller: labels could not be read any more. Sheets that would still be too large are refused.

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
+from orchestrator.errors import InputError
 from orchestrator.files import beside
 from orchestrator.grid import manifest as manifests
 from orchestrator.grid.cells import Cell, Grid
@@ -133,15 +134,22 @@ def draw_sheets(
     sheets = tuple(SheetEntry(f"sheet-seed-{s[0]}.png" if len(s) == 1 else "sheet-all-seeds.png", s) for s in seed_sets)
     drawn = manifests.fingerprint(state, _SHEET_FORMAT, max_cell, _OVERVIEW_CELL)
     finished = evolve(state, sheets=sheets, drawn=drawn)
-    if known is not None and known.drawn == drawn and all((folder / sheet.file).is_file() for sheet in sheets):
-        return finished
+    if known is not None and known.drawn == drawn and all((folder / sheet.file).is_file() for sheet in known.sheets):
+        return evolve(finished, sheets=known.sheets)
     shown = {
         cell: Shown(folder / entry.picture if entry.picture else None, entry.reason if entry.state == "failed" else "")
         for cell, entry in zip(grid.cells, state.entries, strict=True)
     }
     for sheet in sheets:
         cell = max_cell if len(sheet.seeds) == 1 else min(max_cell, _OVERVIEW_CELL)
-        image = draw_sheet(grid, sheet.seeds, shown, title=state.title, simulated=state.simulated, max_cell=cell)
+        try:
+            image = draw_sheet(grid, sheet.seeds, shown, title=state.title, simulated=state.simulated, max_cell=cell)
+        except InputError:
+            # A hundred seeds side by side fit on no sheet; each has its own, and the viewer shows them all.
+            if len(sheet.seeds) == 1:
+                raise
+            finished = evolve(finished, sheets=tuple(one for one in sheets if one is not sheet))
+            continue
         reference = {
             "manifest": manifests.MANIFEST_NAME,
             "grid": grid.name,
@@ -149,6 +157,7 @@ def draw_sheets(
             "simulated": state.simulated,
         }
         write_sheet(image, folder / sheet.file, {**reference, "drawn": drawn})
+        del image  # the next one would stand beside it in memory
     return finished
 
 
