@@ -17,7 +17,7 @@ COMMANDS = {
     "doctor": ("doctor", "Look whether A1111, kohya and everything else a night depends on is there."),
     "init": ("init", "Make a workspace: a folder with lora.toml."),
     "run": ("run", "Do everything in the profile that is not done yet."),
-    "pictures": ("pictures", "Make, vary and straighten picture sets."),
+    "pictures": ("pictures", "Make, vary, ramp, pick and straighten pictures."),
     "dataset": ("dataset", "Check the dataset before training, and build it."),
     "train": ("train", "Train this version with kohya's sd-scripts."),
     "runs": ("runs", "List and show training runs."),
