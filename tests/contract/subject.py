@@ -70,7 +70,8 @@ class Subject:
     @cached_property
     def _lora(self) -> LoraEntry | None:
         """One that this checkpoint can use, on a server that may hold hundreds for others."""
-        usable = [one for one in self.client.loras() if not set(one.name) & set(",:<>()[]{}|\\")]
+        listed = [one for one in self.client.loras() if one.path.endswith(".safetensors")]
+        usable = [one for one in listed if not set(one.name) & set(",:<>()[]{}|\\")]
         trained = [one for one in usable if one.metadata.get("ss_network_module")]
         others = [one for one in usable if one not in trained]
         for entry in (trained + others)[:_LORAS_TRIED]:
@@ -90,7 +91,8 @@ class Subject:
     def request(self, **changes: Any) -> dict[str, Any]:
         """A small request: 64×64, 2 steps, seed 7."""
         small = {"prompt": PROMPT, "seed": 7, "steps": 2, "width": 64, "height": 64, "sampler_name": self.sampler}
-        return small | changes
+        # Left out, these are as the webui is set.
+        return small | {"restore_faces": False, "tiling": False} | changes
 
     def fresh(self, **changes: Any) -> Generated:
         """A small picture, drawn now."""

@@ -1,4 +1,4 @@
-"""Names the server does not know: it answers 200 and takes something else, so we look them up and check what was used."""
+"""Names the server does not know: it answers 200 and takes another, so we look them up and check what was used."""
 
 from __future__ import annotations
 
@@ -62,11 +62,12 @@ def test_a_sampler_by_its_alias(subject: Subject) -> None:
 def test_an_unknown_schedule(subject: Subject) -> None:
     """Trap: 200 and Automatic (classic: there are none, and the field is ignored)."""
     if not subject.dialect.has_schedulers:
-        plain, other = subject.draw(), subject.draw(scheduler="no such schedule")
-        assert pixels(plain) == pixels(other)
+        other = subject.draw(scheduler="no such schedule")
+        assert pixels(other) == pixels(subject.draw())
         assert "Schedule type" not in text_of(other).fields
         return
-    sampler = next((name for name, own in subject.server.samplers.items() if own == "automatic"), None)
+    plain = [name for name, own in subject.server.samplers.items() if own == "automatic"]
+    sampler = subject.sampler if subject.sampler in plain else next(iter(plain), None)
     if sampler is None:
         pytest.skip("every sampler has a schedule of its own")
     answer = subject.draw(sampler_name=sampler, scheduler="no such schedule")
@@ -100,7 +101,9 @@ def test_a_sampler_with_the_schedule_in_its_name(subject: Subject) -> None:
         answer = subject.draw(sampler_name=name)
         assert answer.info.sampler_name == bare
         assert text_of(answer).fields["Schedule type"] == schedule
-    elif name in samplers:
+    else:
+        if name not in samplers:
+            pytest.skip(f"the server has no {name}")
         assert subject.server.sampler(bare, schedule) == (name, "")
         answer = subject.draw(sampler_name=name)
         assert answer.info.sampler_name == name
