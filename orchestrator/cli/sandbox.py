@@ -68,7 +68,7 @@ def command(
       orchestrator sandbox --dialect forge
       orchestrator sandbox --fault restart=0.01 --gpu-seconds-per-picture=0.5
       orchestrator sandbox --fault oom=1x1                        the first try of every picture fails
-      orchestrator sandbox --startup-seconds=5 --server-stop=true --leak-mb=50
+      orchestrator sandbox --startup-seconds=5 --server-stop --leak-mb=50
       orchestrator sandbox --painter=plain --gpu-seconds-per-picture=0.05
     """
     from orchestrator.cli.console import note

@@ -165,7 +165,7 @@ def _parser() -> argparse.ArgumentParser:
         name = f"--{one.name.replace('_', '-')}"
         hint = hints[one.name]
         if hint is bool:
-            parser.add_argument(name, type=_yes_or_no, default=one.default, metavar="true|false")
+            parser.add_argument(name, type=_yes_or_no, nargs="?", const=True, default=one.default, metavar="true|false")
         elif all(isinstance(choice, str) for choice in get_args(hint)) and get_args(hint):
             parser.add_argument(name, choices=get_args(hint), default=one.default)
         else:

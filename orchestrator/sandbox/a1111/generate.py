@@ -127,6 +127,7 @@ def _batch(
     sampler = samplers.find(job.sampler_name, job.dialect)
     if job.dialect is not A1111:
         sampler += f" of {job.dialect.name}"  # every fork draws the same seed a little differently
+        texts = (texts[0], "" if cfg == 1 else texts[1])
     painted: list[Image.Image] = []
     for k, (seed, subseed) in enumerate(seeds):
         order = painting.Order(
