@@ -68,13 +68,15 @@ class Subject:
         return "Euler" if "Euler" in names else names[0]
 
     @cached_property
-    def _lora(self) -> LoraEntry | None:
-        """One that this checkpoint can use, on a server that may hold hundreds for others."""
+    def _candidates(self) -> list[LoraEntry]:
         listed = [one for one in self.client.loras() if one.path.endswith(".safetensors")]
         usable = [one for one in listed if not set(one.name) & set(",:<>()[]{}|\\")]
-        trained = [one for one in usable if one.metadata.get("ss_network_module")]
-        others = [one for one in usable if one not in trained]
-        for entry in (trained + others)[:_LORAS_TRIED]:
+        return sorted(usable, key=lambda one: not one.metadata.get("ss_network_module"))[:_LORAS_TRIED]
+
+    @cached_property
+    def _lora(self) -> LoraEntry | None:
+        """One that this checkpoint can use, on a server that may hold hundreds for others."""
+        for entry in self._candidates:
             try:
                 if is_applied(self.server, LoraUse(entry.name, "", "", 1.0)):
                     return entry
@@ -85,7 +87,12 @@ class Subject:
     def lora(self) -> LoraEntry:
         """A LoRA of the server that changes pictures; skips the test where there is none."""
         if self._lora is None:
-            pytest.skip(f"the first {_LORAS_TRIED} LoRA files this server lists (if any) do not change a picture")
+            tried = ", ".join(entry.name for entry in self._candidates)
+            pytest.skip(
+                f"none of these LoRA files changes a picture of the loaded checkpoint: {tried}"
+                if tried
+                else "the server has no LoRA file"
+            )
         return self._lora
 
     def request(self, **changes: Any) -> dict[str, Any]:
