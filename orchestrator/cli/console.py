@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
+import click
 from rich.console import Console
 from rich.progress import (
     BarColumn,
@@ -70,6 +71,20 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
     # Redirected, a long path must not be broken at column 80.
     width = None if sys.stdout.isatty() else _WIDE
     Console(file=sys.stdout, markup=False, highlight=False, emoji=False, width=width).print(shown)
+
+
+def leave_failed(failed: int) -> None:
+    """End with the exit code of a failing A1111 when pictures are missing; what was made is kept and was answered."""
+    if failed:
+        from orchestrator.errors import ToolError
+
+        note(f"{many(failed, 'picture')} failed; the same command tries {'it' if failed == 1 else 'them'} again.")
+        click.get_current_context().exit(ToolError.exit_code)
+
+
+def many(count: int, word: str) -> str:
+    """`1 picture`, `3 pictures`."""
+    return f"{count} {word}" if count == 1 else f"{count} {word}s"
 
 
 def answer_json(value: object) -> None:

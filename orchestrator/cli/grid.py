@@ -36,7 +36,7 @@ def render(names: tuple[str, ...], folder: Path, url: Urls, lora_folder: str | N
     interrupted one.
     """
     from orchestrator import pipeline
-    from orchestrator.cli.console import answer, note, progress
+    from orchestrator.cli.console import answer, leave_failed, note, progress
     from orchestrator.cli.servers import open_servers
     from orchestrator.settings import load_settings
 
@@ -55,6 +55,7 @@ def render(names: tuple[str, ...], folder: Path, url: Urls, lora_folder: str | N
         for sheet in result.sheets:
             answer(f"  {sheet}")
         answer(f"  {result.viewer}")
+    leave_failed(sum(result.failed for result in results))
 
 
 @command.command("show")

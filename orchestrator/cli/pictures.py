@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from orchestrator.cli.options import Urls, json_option, open_workspace, server_option, workspace_option
-from orchestrator.cli.pictures_draw import leave_failed, ramp, vary
+from orchestrator.cli.pictures_draw import ramp, vary
 
 
 @click.group("pictures")
@@ -30,7 +30,7 @@ def make(sets: tuple[str, ...], folder: Path, url: Urls, as_json: bool) -> None:
     Example:  orchestrator pictures make "close-up" "close-up varied"
     """
     from orchestrator import pipeline
-    from orchestrator.cli.console import answer, answer_json, note, progress
+    from orchestrator.cli.console import answer, answer_json, leave_failed, note, progress
     from orchestrator.cli.servers import open_servers
     from orchestrator.settings import load_settings
 

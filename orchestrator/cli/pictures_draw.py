@@ -10,6 +10,9 @@ import click
 from orchestrator.cli.options import Urls, json_option, open_workspace, server_option, workspace_option
 
 if TYPE_CHECKING:
+    pass
+
+if TYPE_CHECKING:
     from orchestrator.evaluation.ramp import RampResult
 
 #: As the profile's rounds may expect; spelt out because the profile's models cost a fifth of a second to import. A test
@@ -73,7 +76,7 @@ def vary(
     Example:  orchestrator pictures vary "close-up" --change smile --change "red sweater" --seeds 2
     """
     from orchestrator import pipeline
-    from orchestrator.cli.console import answer, answer_json, note, progress
+    from orchestrator.cli.console import answer, answer_json, leave_failed, many, note, progress
     from orchestrator.cli.servers import open_servers
     from orchestrator.pictures import sources as starting
     from orchestrator.pictures.price import price, refuse_dear
@@ -100,7 +103,7 @@ def vary(
         if asked.prompt:
             planned = plan_pictures(profile, asked, workspace, renderer, given)
             cost = price(planned, workspace.picture_set(asked.name), renderer.cache)
-            what = " × ".join((_many(len(given), "picture"), _many(len(changes) or 1, "change"), _many(seeds, "seed")))
+            what = " × ".join((many(len(given), "picture"), many(len(changes) or 1, "change"), many(seeds, "seed")))
             if not yes:
                 refuse_dear(cost, what)
             note(f"{what} = {cost}")
@@ -155,7 +158,7 @@ def ramp(
     Example:  orchestrator pictures ramp --source "close-up" --prompt "{trigger}, close-up" --denoise 0.2…0.8 --seeds 1
     """
     from orchestrator import pipeline
-    from orchestrator.cli.console import answer, answer_json, note, progress
+    from orchestrator.cli.console import answer, answer_json, leave_failed, many, note, progress
     from orchestrator.cli.servers import open_servers
     from orchestrator.pictures import sources as starting
     from orchestrator.pictures.price import price, refuse_dear
@@ -176,8 +179,8 @@ def ramp(
         renderer = servers.renderer(profile, workspace)
         planned = plan_pictures(profile, renderer, asked)
         cost = price([*planned, *plan_alone(asked, planned)], workspace.picture_set(asked.name), renderer.cache)
-        what = f"{_many(len(settings), 'setting')} × {_many(seeds, 'seed')}"
-        what += f" × {_many(len(given), 'source')}" if given else ""
+        what = f"{many(len(settings), 'setting')} × {many(seeds, 'seed')}"
+        what += f" × {many(len(given), 'source')}" if given else ""
         if not yes:
             refuse_dear(cost, what)
         note(f"{what} = {cost}")
@@ -197,20 +200,6 @@ def ramp(
         answer(f"{span}; the same elsewhere: --first-seed {asked.seeds[0]}")
         answer(f"Sheet: {sheet}")
     leave_failed(result.failed)
-
-
-def leave_failed(failed: int) -> None:
-    """End with the exit code of a failing A1111 when pictures are missing; what was made is kept and was answered."""
-    if failed:
-        from orchestrator.cli.console import note
-        from orchestrator.errors import ToolError
-
-        note(f"{_many(failed, 'picture')} failed; the same command tries {'it' if failed == 1 else 'them'} again.")
-        click.get_current_context().exit(ToolError.exit_code)
-
-
-def _many(count: int, word: str) -> str:
-    return f"{count} {word}" if count == 1 else f"{count} {word}s"
 
 
 def _tell(result: RampResult) -> None:
