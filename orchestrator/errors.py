@@ -114,10 +114,12 @@ class AnswerLost(ServerUnreachable):
     """A request was sent and no whole answer came back: reset, cut off, or given up after the server forgot it.
 
     The server may have done the work all the same. `task` is the id the request was sent with (empty = none).
+    `answers` tells that the server itself was heard meanwhile: it is there, and not just starting.
     """
 
-    def __init__(self, url: str, *, task: str = "", cause: str = "", fix: str = "") -> None:
+    def __init__(self, url: str, *, task: str = "", answers: bool = False, cause: str = "", fix: str = "") -> None:
         self.task = task
+        self.answers = answers
         super().__init__(url, cause=cause, fix=fix)
 
 

@@ -16,6 +16,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import urlsplit
 
 import httpx
 from pydantic_core import from_json
@@ -65,6 +66,8 @@ class _Sent:
     answering_since: float | None = None
     misses: int = 0
     lost: str = ""
+    #: The server said so itself.
+    answers: bool = False
     trace: Callable[[str, dict[str, Any]], None] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -76,8 +79,8 @@ class _Sent:
         elif event.endswith("receive_response_headers.complete"):
             self.answering_since = time.monotonic()
 
-    def hang_up(self, why: str) -> None:
-        self.lost = why
+    def hang_up(self, why: str, *, answers: bool = False) -> None:
+        self.lost, self.answers = why, answers
         if self.socket is not None:
             with contextlib.suppress(OSError, ValueError):
                 self.socket.shutdown(socket.SHUT_RDWR)
@@ -211,30 +214,35 @@ class Connection:
                     if now - sent.answering_since > _BODY_WITHIN_S:
                         sent.hang_up(f"The rest of the answer did not come within {_BODY_WITHIN_S:.0f} s.")
                     continue
-                why = self._missing(sent)
+                why, answers = self._missing(sent)
                 sent.misses = sent.misses + 1 if why else 0
                 if sent.misses >= _LOOKS:
-                    sent.hang_up(why)
+                    sent.hang_up(why, answers=answers)
 
-    def _missing(self, sent: _Sent) -> str:
-        """Why there is no point in waiting for `sent` any longer; empty = the server is at it."""
+    def _missing(self, sent: _Sent) -> tuple[str, bool]:
+        """Why there is no point in waiting for `sent` any longer (empty = the server is at it), and whether the server
+        was heard.
+        """
+        # A port that is shut needs no question; one that has just opened may be a webui that a question would end, but
+        # then the connection was reset and nobody waits here.
+        if not port_is_open(self.url):
+            return "Nothing listens at its address any more.", False
         try:
             state = self.task(sent.task) if sent.task else None
             if state and state.queued:
-                return ""
+                return "", True
             if state and not state.active:
-                return (
-                    "The server says that it is done, and no answer came."
-                    if state.completed
-                    else "The server does not know of the request: it was restarted, or never took it."
-                )
+                done = "The server says that it is done, and no answer came."
+                unknown = "The server does not know of the request: it was restarted, or never took it."
+                return (done if state.completed else unknown), True
             # A failed request stays "active" for ever on a server that has nothing else to do.
             running = self.get("/sdapi/v1/progress", skip_current_image="true")["state"]
-            return "" if running.get("job_count") or running.get("job") else "The server draws nothing at the moment."
+            busy = running.get("job_count") or running.get("job")
+            return ("" if busy else "The server draws nothing at the moment."), True
         except (KeyError, TypeError, ServerError):
-            return ""
+            return "", True
         except OrchestratorError as error:
-            return f"The server does not answer any more ({error.what})"
+            return f"The server does not answer any more ({error.what})", False
 
     def _answer(self, route: str, client: httpx.Client, method: str, sent: _Sent | None = None, **request: Any) -> Any:
         task = sent.task if sent else ""
@@ -263,6 +271,7 @@ class Connection:
             raise AnswerLost(
                 self.url,
                 task=task,
+                answers=bool(sent and sent.answers),
                 cause=sent.lost if sent and sent.lost else broke,
                 fix="Start it again; the same command then goes on where it stopped.",
             ) from error
@@ -303,6 +312,17 @@ class Connection:
         kind, text = failure(body) or ("", response.text[:300] or response.reason_phrase)
         cause, fix = advice(kind, text)
         return ServerError(route, status, kind, text, cause=cause, fix=fix)
+
+
+def port_is_open(url: str) -> bool:
+    """Whether something accepts connections at `url`. A connection without a request harms no webui that starts."""
+    parts = urlsplit(url)
+    port = parts.port or (443 if parts.scheme == "https" else 80)
+    try:
+        with socket.create_connection((parts.hostname or "127.0.0.1", port), timeout=2.0):
+            return True
+    except OSError:
+        return False
 
 
 def _object(response: httpx.Response) -> dict[str, Any]:

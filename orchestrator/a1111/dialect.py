@@ -40,7 +40,8 @@ class Dialect:
     hashes_whole_file: bool = False
 
 
-A1111_DIALECT = Dialect("A1111")
+# Its source goes on without a layer whose sizes do not fit, as reForge was observed to do.
+A1111_DIALECT = Dialect("A1111", hash_is_proof=False)
 FORGE = Dialect(
     "Forge",
     drops_all_loras=True,

@@ -12,7 +12,6 @@ import contextlib
 import os
 import re
 import shutil
-import socket
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -23,6 +22,7 @@ from urllib.parse import urlsplit
 import psutil
 
 from orchestrator import processes
+from orchestrator.a1111.connection import port_is_open
 from orchestrator.errors import InstallError, ServerUnreachable
 from orchestrator.processes import Child, ProcessId
 from orchestrator.settings import is_loopback
@@ -87,7 +87,7 @@ class Webui:
         """
         if self.child is not None and processes.is_running(self.child.identity):
             return
-        if is_open(self.url):
+        if port_is_open(self.url):
             self.child = None
             _let_it_start(self.url, self.quiet_s)
             return
@@ -149,7 +149,7 @@ class Webui:
                     cause=f"The end of its log, {self.log}:\n{self.tail() or '(nothing)'}",
                     fix="Start it by hand with the words of `a1111_command` and look at its console.",
                 )
-            if is_open(self.url):
+            if port_is_open(self.url):
                 open_since = now if open_since is None else open_since
                 # With --nowebui the line comes first and the port after it.
                 if READY_LINE in _read(self.log) or now - open_since >= self.quiet_s:
@@ -201,7 +201,7 @@ def restart(
     client.restart()
     _wait_until_closed(client.url)
     deadline = time.monotonic() + within_s
-    while not is_open(client.url):
+    while not port_is_open(client.url):
         if time.monotonic() > deadline:
             raise _not_back(client.url, within_s)
         time.sleep(_POLL_S)
@@ -228,7 +228,7 @@ def environment(secrets: frozenset[str] = frozenset(), base: Mapping[str, str] |
 
 def _wait_until_closed(url: str) -> None:
     deadline = time.monotonic() + _GONE_WITHIN_S
-    while is_open(url):
+    while port_is_open(url):
         if time.monotonic() > deadline:
             raise InstallError(
                 f"The webui at {url} was told to end and goes on.",
@@ -259,7 +259,7 @@ def _age_of_listener(url: str) -> float | None:
     """
     if not is_loopback(url):
         return None
-    port = _address(url)[1]
+    port = urlsplit(url).port
     try:
         owners = {
             one.pid
@@ -269,22 +269,6 @@ def _age_of_listener(url: str) -> float | None:
         return min((time.time() - psutil.Process(pid).create_time() for pid in owners), default=None)
     except (psutil.Error, OSError):
         return None
-
-
-def is_open(url: str) -> bool:
-    """Whether something accepts connections at `url`. Says nothing over it: a connection without a request harms no
-    start.
-    """
-    try:
-        with socket.create_connection(_address(url), timeout=1.0):
-            return True
-    except OSError:
-        return False
-
-
-def _address(url: str) -> tuple[str, int]:
-    parts = urlsplit(url)
-    return parts.hostname or "127.0.0.1", parts.port or (443 if parts.scheme == "https" else 80)
 
 
 def _descendants(identity: ProcessId) -> list[ProcessId]:

@@ -61,13 +61,14 @@ def open_servers(settings: Settings) -> Iterator[Servers]:
     import platformdirs
 
     from orchestrator.a1111 import managed
+    from orchestrator.a1111.connection import port_is_open
 
     with contextlib.ExitStack() as stack:
         clients = [stack.enter_context(client) for client in open_clients(settings)]
         logs = platformdirs.user_log_path("orchestrator", appauthor=False)
         webui = managed_webui(settings, logs / "webui.log")
         if webui is not None:
-            if not managed.is_open(webui.url):
+            if not port_is_open(webui.url):
                 note(f"Starting the webui; its log is {webui.log}")
             stack.enter_context(managed.running(webui))
         addresses = settings.addresses()

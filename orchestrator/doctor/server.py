@@ -11,8 +11,8 @@ from functools import partial
 from typing import Any
 
 from orchestrator.a1111.client import A1111
+from orchestrator.a1111.connection import port_is_open
 from orchestrator.a1111.dialect import Dialect, recognise
-from orchestrator.a1111.managed import is_open
 from orchestrator.doctor.finding import DRAWING, Finding, Work, guarded
 from orchestrator.doctor.lora_folder import AREA as LORA_FOLDER
 from orchestrator.doctor.lora_folder import about_lora_folder
@@ -65,7 +65,7 @@ def look(address: ServerAddress, profile: Profile | None) -> Seen:
         try:
             options = client.options()
         except OrchestratorError as error:
-            refused = isinstance(error, ServerUnreachable) and not is_open(address.url)
+            refused = isinstance(error, ServerUnreachable) and not port_is_open(address.url)
             finding = dataclasses.replace(
                 _cannot_be_asked(address, profile, error, refused=refused), server=address.url
             )

@@ -1,7 +1,8 @@
-"""Does this server really apply a LoRA? The same tiny picture with weight 0 and with weight 1 tells.
+"""Does this server really apply a LoRA? The same tiny picture with and without it tells.
 
-On reForge the hash in the answer is no proof: a LoRA whose sizes do not fit the checkpoint is left out and listed all
-the same (observed). Weight 0 gives the pixels of no LoRA, and the same request gives the same pixels.
+A hash in the answer is no proof: on reForge a LoRA whose sizes do not fit the checkpoint is left out and listed all the
+same (observed), and A1111 goes on in the same way when a layer's sizes do not fit (read in its source). The same
+request gives the same pixels, so a picture that does not change was drawn without it.
 """
 
 from __future__ import annotations
@@ -9,36 +10,59 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
+from orchestrator.errors import AnswerLost, ServerError
 from orchestrator.files import read_json, write_json
-from orchestrator.render.patience import persist
+from orchestrator.render.patience import Patience
 from orchestrator.render.payload import payload
+from orchestrator.render.proof import differences, picture_problems
 from orchestrator.render.recipe import LoraUse, Recipe
 from orchestrator.render.server import Server
+from orchestrator.render.waiting import persist
 
 _MEMORY = "canaries.json"
 #: Large enough for a model's smallest feature map to have more than one place, and quick.
 _SIDE = 128
 _STEPS = 2
+#: As it will be used; and so strong that even a first epoch, which has hardly learned, must show.
+_WEIGHTS = (1.0, 8.0)
+_TRIES = 3
 
 
-def is_applied(server: Server, use: LoraUse, like: Recipe | None = None) -> bool:
-    """Whether weight 1 of the LoRA draws another picture than weight 0. Draws two tiny pictures.
+def is_applied(
+    server: Server,
+    use: LoraUse,
+    like: Recipe | None = None,
+    *,
+    without: bytes | None = None,
+    patience: Patience | None = None,
+) -> bool | None:
+    """Whether the LoRA changes a picture; None = it could not be found out. Draws two or three tiny pictures.
 
-    `like` gives checkpoint and sampler. Raises what the server answers with.
+    `like` gives checkpoint and sampler; `without` is `picture_without` for it, drawn here when it is not given. Raises
+    what the server answers with.
     """
-    plain = like or Recipe(prompt="", checkpoint=server.checkpoint, sampler=next(iter(server.samplers), "Euler"))
-    drawn = []
-    for weight in (0.0, 1.0):
-        recipe = plain.evolve(
-            prompt="portrait of a person", negative_prompt="", loras=(LoraUse(use.stem, "", "", weight),), seed=1,
-            steps=_STEPS, width=_SIDE, height=_SIDE, init_sha256="", mask_sha256="", batch_size=1, batch_position=0,
-            alwayson_scripts="",
-        )  # fmt: skip
-        drawn.append(_pixels(_drawn(server, recipe)))
-    return drawn[0] != drawn[1]
+    patience = patience or Patience()
+    without = picture_without(server, like, patience) if without is None else without
+    for weight in _WEIGHTS:
+        try:
+            drawn = _pixels(server, _canary(server, like).evolve(loras=(LoraUse(use.stem, "", "", weight),)), patience)
+        except ServerError as error:
+            if error.kind == "NansException":
+                return True  # so strong that nothing is left of the picture: it acts
+            raise
+        if drawn is None or without is None:
+            return None
+        if drawn != without:
+            return True
+    return False
 
 
-def not_applied(server: Server, recipes: Iterable[Recipe], memory: Path) -> frozenset[str]:
+def picture_without(server: Server, like: Recipe | None = None, patience: Patience | None = None) -> bytes | None:
+    """The pixels of the tiny picture without any LoRA; None where it cannot be had."""
+    return _pixels(server, _canary(server, like), patience or Patience())
+
+
+def not_applied(server: Server, recipes: Iterable[Recipe], memory: Path, patience: Patience) -> frozenset[str]:
     """The LoRA files (sha256) in `recipes` that this server lists and does not apply.
 
     Asks only servers whose hashes prove nothing, and once for each file and checkpoint: what was found applied is kept
@@ -47,33 +71,54 @@ def not_applied(server: Server, recipes: Iterable[Recipe], memory: Path) -> froz
     if server.dialect.hash_is_proof:
         return frozenset()
     known = read_json(memory / _MEMORY) or {}
-    refused: set[str] = set()
     uses: dict[str, tuple[LoraUse, Recipe]] = {}
     for recipe in recipes:
         for use in recipe.loras:
-            if use.weight:
+            if use.weight and not known.get(_name(server, use)):
                 uses.setdefault(use.sha256, (use, recipe))
+    refused: set[str] = set()
+    without: bytes | None = None
     for sha256, (use, recipe) in uses.items():
-        name = f"{server.version} {server.checkpoint_hash} {sha256}"
-        if known.get(name):
-            continue
-        if is_applied(server, use, recipe):
-            known[name] = True
+        without = picture_without(server, recipe, patience) if without is None else without
+        applied = is_applied(server, use, recipe, without=without, patience=patience)
+        if applied:
+            known[_name(server, use)] = True
             write_json(memory / _MEMORY, known, durable=False)
-        else:
+        elif applied is not None:
             refused.add(sha256)
     return frozenset(refused)
 
 
-def _drawn(server: Server, recipe: Recipe) -> bytes:
-    return persist(lambda: server.client.txt2img(payload(recipe, server))).pictures[0]
+def _name(server: Server, use: LoraUse) -> str:
+    return f"{server.version} {server.checkpoint_hash} {use.sha256}"
 
 
-def _pixels(picture: bytes) -> bytes:
-    # The two pictures carry different texts; only their pixels say something.
+def _canary(server: Server, like: Recipe | None) -> Recipe:
+    plain = like or Recipe(
+        prompt="",
+        sampler=next(iter(server.samplers), "Euler"),
+        scheduler="Automatic" if server.schedulers else "",
+        checkpoint=server.checkpoint,
+    )
+    return plain.evolve(
+        prompt="portrait of a person", negative_prompt="", loras=(), seed=1, steps=_STEPS, width=_SIDE, height=_SIDE,
+        init_sha256="", mask_sha256="", denoising_strength=None, batch_size=1, batch_position=0, alwayson_scripts="",
+    )  # fmt: skip
+
+
+def _pixels(server: Server, recipe: Recipe, patience: Patience) -> bytes | None:
+    """The pixels of a proven picture: the texts differ, and one drawn without a LoRA it should have says nothing."""
     import io
 
     from PIL import Image
 
-    with Image.open(io.BytesIO(picture)) as image:
-        return image.convert("RGB").tobytes()
+    for _ in range(_TRIES):
+        try:
+            answer = persist(server.client, lambda: server.client.txt2img(payload(recipe, server)), patience)
+        except AnswerLost:
+            return None  # it ends the server whenever it is drawn: its cells will say so one by one
+        found = differences(recipe, answer, server.samplers.get(recipe.sampler, ""))
+        if not found and not picture_problems(recipe, answer.pictures[0]):
+            with Image.open(io.BytesIO(answer.pictures[0])) as image:
+                return image.convert("RGB").tobytes()
+    return None

@@ -119,12 +119,12 @@ class Renderer:
     @contextlib.contextmanager
     def _drawing(self, to_draw: Sequence[Recipe], *, hopeful: bool) -> Iterator[Iterator[Picture]]:
         asked = [self._sure.get(server.client.url, server) for server in self._servers(to_draw)]
-        servers = that_draw_alike(asked, to_draw, self.say)
+        servers = that_draw_alike(asked, to_draw, self.patience, self.say)
         self._sure.update({server.client.url: server for server in servers})
-        before = [(s, overrides.secure(s.client, all_overridden(to_draw, s))) for s in servers]
+        before = [(s, overrides.secure(s.client, all_overridden(to_draw, s), self.patience)) for s in servers]
         refused: frozenset[str] = frozenset()
         for server in servers:
-            refused |= not_applied(server, to_draw, self.cache.folder)
+            refused |= not_applied(server, to_draw, self.cache.folder, self.patience)
         work = _Work(self, servers, orders(to_draw), refused)
         try:
             yield work.pictures(hopeful=hopeful)

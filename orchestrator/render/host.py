@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import socket
+import contextlib
 import threading
 import time
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
-from urllib.parse import urlsplit
 
+from orchestrator.a1111.connection import port_is_open
 from orchestrator.a1111.models import Generated
 from orchestrator.errors import (
     AnswerLost,
@@ -17,7 +17,6 @@ from orchestrator.errors import (
     PictureError,
     ProofError,
     ServerError,
-    ServerStarting,
     ServerUnreachable,
 )
 from orchestrator.render.interruptions import Interruptions
@@ -26,12 +25,17 @@ from orchestrator.render.patience import Patience
 from orchestrator.render.payload import payload, route, settling
 from orchestrator.render.proof import differences, infotext_of, picture_problems
 from orchestrator.render.server import Server
+from orchestrator.render.waiting import wait_until_back
 
 #: Answers that say the request is wrong: the same again would be answered the same.
 _FINAL = frozenset({400, 404, 405, 413, 422})
-_FLAG_EVERY_S = 1.0
+_FLAG_EVERY_S = 0.3
+#: Seconds within which the connections of a server that died break one after the other.
+_OTHERS_BREAK_WITHIN_S = 0.2
 #: Seconds a picture gets to arrive after Ctrl-C before it is interrupted; it is kept if it does.
 _LAST_MOMENT_S = 1.0
+#: Pictures quicker than this are not asked about one by one.
+_QUICK_S = 0.4
 _INTERRUPT_WITHIN_S = 10.0
 
 
@@ -88,6 +92,8 @@ class Host:
         self._lock = threading.Lock()
         self._coming_back = threading.Lock()
         self._counting = threading.Lock()
+        self._away = threading.Event()
+        self._gone = threading.Event()
         self._mine: set[str] = set()
         self._interruptions = Interruptions()
 
@@ -106,7 +112,8 @@ class Host:
                 problems = self._problems(order, answer)
                 if problems:
                     raise ProofError(problems)
-                if self._suspicious(order, sent, answered) and not _same_pictures(answer, doubtful):
+                cut = self._suspicious(order, sent, answered) or self._was_cut_off(answer, answered - sent)
+                if cut and not _same_pictures(answer, doubtful):
                     doubtful = answer
                     order.failures += 1
                     if self._stop.is_set() or order.failures >= self.patience.tries + 2:
@@ -119,6 +126,8 @@ class Host:
                     raise Failed(
                         f"no answer came in {order.lost} tries, the last time because: {lost.cause}", refused=False
                     ) from lost
+                if not lost.answers:
+                    self._let_it_start()
                 self._until_forgotten(lost.task or task)
             except (ServerError, ProofError) as error:
                 order.failures += 1
@@ -131,13 +140,12 @@ class Host:
                 raise Failed(error.what, refused=False) from error
 
     def watch(self) -> None:
-        """Look for interruptions until the drawing ends; the body of a thread."""
+        """Look for interruptions while something is drawn, until the drawing ends; the body of a thread."""
         while not self._stop.wait(_FLAG_EVERY_S):
-            try:
-                state = self.server.client.progress().state
-            except OrchestratorError:
-                continue
-            self._interruptions.look(state, time.monotonic())
+            # Nothing is asked of a server that may be starting: it could be the end of it.
+            if self._mine and not self._away.is_set():
+                with contextlib.suppress(OrchestratorError):
+                    self._interruptions.look(self.server.client.progress().state, time.monotonic())
 
     def wait_until_back(self) -> bool:
         """Wait for a server that went away; whether it came back. Raises nothing.
@@ -145,8 +153,13 @@ class Host:
         Its port is tried first, and nothing is asked for a while after it opened: a request in the wrong moment of its
         start can end A1111.
         """
+        self._away.set()
         with self._coming_back:  # one worker waits, the others find it back
-            return self._wait_until_back()
+            back = not self._away.is_set() or wait_until_back(
+                self.server.client, self.patience, self._stop, self._say, self._keeper.revive if self._keeper else None
+            )
+            (self._away.clear if back else self._gone.set)()
+            return back
 
     def end(self) -> None:
         """The drawing ends early: give what is nearly done a moment, then interrupt our own requests and no others."""
@@ -174,6 +187,7 @@ class Host:
         body = {**payload(recipe, self.server), "force_task_id": task}
         self._restart_when_due()
         with self._slots:
+            self._wait_for_the_others()
             if self._stop.is_set():
                 raise Failed("stopped", refused=False)
             if order.is_img2img:
@@ -204,6 +218,38 @@ class Host:
         size = (recipe.width, recipe.height, len(order.recipes))
         kind = (*size, recipe.steps, recipe.sampler, recipe.denoising_strength, recipe.alwayson_scripts)
         return self._interruptions.suspicious(kind, sent, answered)
+
+    def _wait_for_the_others(self) -> None:
+        """While another worker finds out whether the server is there, nothing is sent to it."""
+        while self._away.is_set() and not self._stop.is_set():
+            if self._gone.is_set():
+                raise ServerUnreachable(self.server.client.url)
+            self._rest(0.05)
+
+    def _let_it_start(self) -> None:
+        """After a connection broke: ask nothing until it is sure that the server is not just starting anew. Raises
+        `ServerUnreachable` when it is gone.
+        """
+        self._away.set()
+        self._rest(_OTHERS_BREAK_WITHIN_S)
+        # A server that died has cut off everything that was with it.
+        if not self._mine:
+            if not port_is_open(self.server.client.url):
+                raise ServerUnreachable(self.server.client.url)
+            self._rest(self.patience.settle_s)
+        self._away.clear()
+
+    def _was_cut_off(self, answer: Generated, seconds: float) -> bool:
+        """Whether the server itself says so, as it does until its next job begins. Where another request of ours waits
+        behind, that has begun already; then there is only something to be seen if pictures are slow.
+        """
+        if self._mine and seconds < _QUICK_S:
+            return False
+        try:
+            state = self.server.client.progress().state
+        except OrchestratorError:
+            return False
+        return state.interrupted and state.job_timestamp == answer.info.job_timestamp
 
     def _until_forgotten(self, task: str) -> None:
         """Wait until the server no longer works on a request whose answer will never come, so that it is not done twice
@@ -239,64 +285,9 @@ class Host:
                 for _ in range(self._number):
                     self._slots.release()
 
-    def _wait_until_back(self) -> bool:
-        url, patience = self.server.client.url, self.patience
-        since = time.monotonic()
-        said = was_shut = False
-        starting_since: float | None = None
-        while not self._stop.is_set():
-            if not _port_is_open(url):
-                was_shut, starting_since = True, None
-                if self._keeper is not None and self._keeper.revive is not None:
-                    return self._revive(self._keeper.revive)
-            else:
-                if was_shut:
-                    self._rest(patience.settle_s)
-                    was_shut = False
-                try:
-                    self.server.client.progress()
-                    if said:
-                        self._say(f"{url} is back")
-                    return True
-                except ServerStarting:
-                    starting_since = starting_since or time.monotonic()
-                    if time.monotonic() - starting_since > patience.starting_s:
-                        self._say(f"{url} answers, but its API does not come: restart it")
-                        return False
-                except (ServerUnreachable, ServerError):
-                    pass
-                except OrchestratorError:
-                    return False
-            if time.monotonic() - since > patience.away_s:
-                return False
-            if not said:
-                said = True
-                self._say(f"{url} does not answer any more; waiting up to {patience.away_s / 60:.0f} min for it")
-            self._rest(patience.look_s)
-        return False
-
-    def _revive(self, revive: Callable[[], None]) -> bool:
-        self._say(f"{self.server.client.url} is gone; it is started again")
-        try:
-            revive()
-        except OrchestratorError as error:
-            self._say(str(error))
-            return False
-        return True
-
     def _rest(self, seconds: float) -> None:
         self._stop.wait(seconds)
 
 
 def _same_pictures(one: Generated, other: Generated | None) -> bool:
     return other is not None and list(one.pictures) == list(other.pictures)
-
-
-def _port_is_open(url: str) -> bool:
-    parts = urlsplit(url)
-    port = parts.port or (443 if parts.scheme == "https" else 80)
-    try:
-        with socket.create_connection((parts.hostname or "127.0.0.1", port), timeout=2.0):
-            return True
-    except OSError:
-        return False

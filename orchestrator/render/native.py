@@ -54,9 +54,9 @@ class NativeRenderer:
         plotted = [recipe for plot in plots for recipe in plot.recipes]
         # Every plot is checked before the first picture: one wrong name must not show after an hour.
         refuse_unknown(server, plotted, server.client.loras())
-        before = secure(server.client, all_overridden(plotted, server))
+        before = secure(server.client, all_overridden(plotted, server), self.inner.patience)
         try:
-            refused = not_applied(server, plotted, self.inner.cache.folder)
+            refused = not_applied(server, plotted, self.inner.cache.folder, self.inner.patience)
             if refused:
                 plots = self._plots(r for r in missing.values() if not refused & {use.sha256 for use in r.loras})
             return self._render(recipes, plots, script, server, on_picture or (lambda picture: None))

@@ -12,13 +12,14 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from orchestrator.a1111.client import A1111
-from orchestrator.render.patience import persist
+from orchestrator.render.patience import Patience
+from orchestrator.render.waiting import persist
 
 #: Options by name, each with the values that requests are going to ask for.
 Wanted = Mapping[str, Iterable[Any]]
 
 
-def secure(client: A1111, wanted: Wanted) -> dict[str, Any]:
+def secure(client: A1111, wanted: Wanted, patience: Patience) -> dict[str, Any]:
     """Make the server put back every option in `wanted`. Returns those that need it with their present values.
 
     Draws one tiny picture where the server does not say which checkpoint is loaded.
@@ -29,7 +30,7 @@ def secure(client: A1111, wanted: Wanted) -> dict[str, Any]:
         value = options.get(key)
         if key == "sd_model_checkpoint" and not value:
             # reForge: null in a fresh config although a checkpoint is loaded.
-            before[key] = _loaded_checkpoint(client)
+            before[key] = _loaded_checkpoint(client, patience)
         # Forge hides some options that exist; what it does not tell cannot be put back.
         elif value is not None and not all(_same(client, key, value, other) for other in values):
             before[key] = value
@@ -50,9 +51,9 @@ def put_back(client: A1111, before: Mapping[str, Any]) -> list[str]:
     return sorted(changed)
 
 
-def _loaded_checkpoint(client: A1111) -> str:
+def _loaded_checkpoint(client: A1111, patience: Patience) -> str:
     bare = {"prompt": "probe", "steps": 1, "width": 64, "height": 64, "seed": 1}
-    info = persist(lambda: client.txt2img(bare)).info
+    info = persist(client, lambda: client.txt2img(bare), patience).info
     entry = next((one for one in client.models() if one.hash and one.hash == info.sd_model_hash), None)
     return entry.title if entry else ""
 

@@ -3,14 +3,7 @@
 from __future__ import annotations
 
 import random
-import time
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TypeVar
-
-from orchestrator.errors import AnswerLost, ServerError
-
-Answer = TypeVar("Answer")
 
 
 @dataclass(frozen=True)
@@ -35,21 +28,3 @@ class Patience:
     def pause(self, failures: int) -> float:
         """The pause after that many failures, spread so that several clients do not come back in step."""
         return float(min(self.pause_s * 2 ** (failures - 1), 30.0) * random.uniform(0.5, 1.5))
-
-
-def persist(ask: Callable[[], Answer], patience: Patience | None = None) -> Answer:
-    """The answer to a request outside of the drawing itself (a probe), asked again after an error or a lost answer.
-
-    Raises the last error; `ServerUnreachable` at once, since nobody is there.
-    """
-    patience = patience or Patience()
-    for failures in range(1, patience.tries):
-        try:
-            return ask()
-        except ServerError as error:
-            if error.status < 500:
-                raise
-        except AnswerLost:
-            pass
-        time.sleep(patience.pause(failures))
-    return ask()

@@ -10,16 +10,19 @@ from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 from orchestrator.errors import OrchestratorError
-from orchestrator.render.patience import persist
+from orchestrator.render.patience import Patience
 from orchestrator.render.payload import payload
 from orchestrator.render.recipe import Recipe
 from orchestrator.render.server import Server, make_sure
+from orchestrator.render.waiting import persist
 
 _SIDE = 256
 _MOST_STEPS = 8
 
 
-def that_draw_alike(servers: Sequence[Server], recipes: Sequence[Recipe], say: Callable[[str], None]) -> list[Server]:
+def that_draw_alike(
+    servers: Sequence[Server], recipes: Sequence[Recipe], patience: Patience, say: Callable[[str], None]
+) -> list[Server]:
     """The servers that draw `recipes` just as the first one does, the first one among them.
 
     A server that is another version or checkpoint, lacks one of the LoRA files, does not answer, or draws the probe
@@ -32,7 +35,7 @@ def that_draw_alike(servers: Sequence[Server], recipes: Sequence[Recipe], say: C
         return alike
     probe = _probe(recipes[0])
     with ThreadPoolExecutor(len(servers)) as pool:
-        reference = pool.submit(_draw, first, probe)
+        reference = pool.submit(_draw, first, probe, patience)
         answers = [(server, pool.submit(_look, server, first, stems, probe)) for server in others]
         expected = reference.result()
         for server, future in answers:
@@ -60,7 +63,7 @@ def _look(server: Server, first: Server, stems: Iterable[str], probe: Recipe) ->
         missing = [stem for stem in stems if stem not in listed]
         if missing:
             return now, b"", f"it has no LoRA {missing[0]!r}"
-        return now, _draw(now, probe), ""
+        return now, _draw(now, probe, Patience(away_s=0)), ""
     except OrchestratorError as error:
         return server, b"", error.what
 
@@ -73,11 +76,11 @@ def _probe(recipe: Recipe) -> Recipe:
     )  # fmt: skip
 
 
-def _draw(server: Server, probe: Recipe) -> bytes:
+def _draw(server: Server, probe: Recipe, patience: Patience) -> bytes:
     import io
 
     from PIL import Image
 
-    picture = persist(lambda: server.client.txt2img(payload(probe, server))).pictures[0]
+    picture = persist(server.client, lambda: server.client.txt2img(payload(probe, server)), patience).pictures[0]
     with Image.open(io.BytesIO(picture)) as image:
         return image.convert("RGB").tobytes()

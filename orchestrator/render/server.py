@@ -21,8 +21,9 @@ from orchestrator.errors import InputError, InstallError, ToolError
 from orchestrator.files import read_json, write_json
 from orchestrator.render import lint, overrides, replaced
 from orchestrator.render.names import server_version, split_sampler, unknown
-from orchestrator.render.patience import persist
+from orchestrator.render.patience import Patience
 from orchestrator.render.recipe import Recipe, equal_numbers, has_lora_tag
+from orchestrator.render.waiting import persist
 
 _MEMORY = "servers.json"
 
@@ -208,8 +209,10 @@ def _draw_probe(server: Server, entry: Checkpoint | None) -> tuple[GenerationInf
     client = server.client
     body = _probe(server, entry)
     settings: Mapping[str, Any] = body["override_settings"]
-    before = overrides.secure(client, {key: [value] for key, value in settings.items()})
-    info = persist(lambda: client.txt2img(body)).info
+    patience = Patience()
+    before = overrides.secure(client, {key: [value] for key, value in settings.items()}, patience)
+    # At the start of a command nobody waits for a server that is not there.
+    info = persist(client, lambda: client.txt2img(body), patience, waits=False).info
     overrides.put_back(client, before)
     return info, _loaded(client.models(), entry, info)
 

@@ -17,6 +17,7 @@ import pytest
 from orchestrator import processes
 from orchestrator.a1111 import managed
 from orchestrator.a1111.client import A1111
+from orchestrator.a1111.connection import port_is_open
 from orchestrator.cli.options import managed_webui
 from orchestrator.errors import InstallError
 from orchestrator.settings import load_settings
@@ -186,7 +187,7 @@ def test_the_whole_tree_is_stopped(fragile: Path, port: int, log: Path, wrapper_
 @pytest.mark.usefixtures("_no_orphans")
 def test_one_that_runs_already_is_adopted_and_left_alone(fragile: Path, port: int, log: Path) -> None:
     with subprocess.Popen(command(fragile, "serve", port), stdout=subprocess.DEVNULL) as theirs:
-        while not managed.is_open(f"http://127.0.0.1:{port}"):
+        while not port_is_open(f"http://127.0.0.1:{port}"):
             time.sleep(0.02)
         ours = managed.webui(f"http://127.0.0.1:{port}", command(fragile, "die", port), log=log)
         ours.quiet_s = 1.5
@@ -205,7 +206,7 @@ def test_any_other_is_asked_to_restart_itself(fragile: Path, port: int) -> None:
     url = f"http://127.0.0.1:{port}"
     with subprocess.Popen(command(fragile, "loop", port, "stop"), stdout=subprocess.DEVNULL) as theirs:
         try:
-            while not managed.is_open(url):
+            while not port_is_open(url):
                 time.sleep(0.02)
             time.sleep(1.0)
             with A1111(url) as client:

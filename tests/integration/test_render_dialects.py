@@ -122,8 +122,8 @@ def test_a_listed_lora_that_does_not_fit_is_found_out_by_the_canary(start_server
         client.refresh_loras()
         server = connect(client)
         good, bad = use(client), use(client, "wrong-sizes")
-        assert is_applied(server, good)
-        assert not is_applied(server, bad)
+        assert is_applied(server, good) is True
+        assert is_applied(server, bad) is False
         renderer = Renderer(server, PictureCache(ugly_path / "cache"))
         pictures = renderer.render([make(server, loras=(good,)), make(server, loras=(bad,)), make(server)])
         assert [bool(picture.error) for picture in pictures] == [False, True, False]
