@@ -31,6 +31,7 @@ from orchestrator.a1111.routes import not_its_shape
 from orchestrator.a1111.steering import Steering
 from orchestrator.a1111.tools import Tools
 from orchestrator.errors import InputError
+from orchestrator.settings import completed
 
 
 class A1111(Listing, Tools, Steering):
@@ -53,6 +54,10 @@ class A1111(Listing, Tools, Steering):
         timeout_s: float = ANSWER_TIMEOUT_S,
     ) -> None:
         _check_credentials(username, password)
+        try:
+            url = completed(url)
+        except ValueError as error:
+            raise InputError(f"The address of A1111 cannot be used: {error}.") from None
         super().__init__(
             Connection(url, username=username, password=password, transport=transport, timeout_s=timeout_s)
         )

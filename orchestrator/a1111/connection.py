@@ -176,7 +176,8 @@ class Connection:
                 bool(answer["active"]), bool(answer["queued"]), bool(answer["completed"]), answer.get("progress")
             )
         except ServerError as error:
-            if error.status in {404, 405}:
+            # Missing while it starts, too; only where the API is there is it missing for good.
+            if error.status in {404, 405} and self.get("/sdapi/v1/progress", skip_current_image="true"):
                 self._has_tasks = False
             return None
         except (KeyError, TypeError):
@@ -253,6 +254,7 @@ class Connection:
                 self.url, cause=f"The address did not answer within {CONNECT_TIMEOUT_S:.0f} s."
             ) from error
         except httpx.ConnectError as error:
+            self._has_tasks = True  # whatever comes back may have been started in another way
             raise Unreachable(self.url) from error
         except httpx.TimeoutException as error:
             raise AnswerLost(
@@ -288,6 +290,11 @@ class Connection:
         try:
             return from_json(response.content)
         except ValueError as error:
+            if sent is not None:
+                # The picture may have been drawn: this must be counted, and not be asked for again for ever.
+                raise AnswerLost(
+                    self.url, task=task, cause=f"What {route} answered is no JSON: something in between changes it."
+                ) from error
             raise Unreachable(
                 self.url, cause="Something answers there that is not A1111.", fix="Check the address."
             ) from error

@@ -26,7 +26,7 @@ _DIGITS = (6, 8, 12, 16, 64)
 #: A1111 rebuilds its list within 0.05 s for 7 files (observed); a folder on a slow disk with hundreds takes seconds.
 _LISTED_WITHIN_S = 20.0
 #: Characters that end or part a tag in a prompt, or that A1111 takes out of the name when it writes "Lora hashes".
-_NOT_IN_TAGS = re.compile(r"[,:<>()\[\]{}|\\]+")
+_NOT_IN_TAGS = re.compile(r"[,:=<>()\[\]{}|\\]+")
 
 
 class Entry(Protocol):

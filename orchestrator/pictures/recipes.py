@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import hashlib
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -37,6 +38,7 @@ def make_recipe(profile: Profile, server: Server, prompt: str, seed: int, loras:
         vae=server.vae,
         vae_hash=server.vae_hash,
         server_version=server.version,
+        settings_hash=server.settings_hash,
     )
 
 
@@ -52,7 +54,8 @@ def find_loras(wanted: Iterable[UsedLora], listed: Sequence[LoraEntry]) -> tuple
         if entry is None:
             raise _unknown_lora(use.name, listed)
         model_hash = str(entry.metadata.get("sshs_model_hash") or "")
-        found.append(LoraUse(entry.name, _content(entry, model_hash), model_hash[:12], use.weight))
+        shown = model_hash or _tensor_hash(Path(entry.path))
+        found.append(LoraUse(entry.name, _content(entry, model_hash), shown[:12], use.weight))
     return tuple(found)
 
 
@@ -75,6 +78,21 @@ def _unknown_lora(name: str, listed: Sequence[LoraEntry]) -> InputError:
         cause="Names are file names without .safetensors, upper and lower case matter.",
         fix="Copy the file into models/Lora, or correct the name.",
     )
+
+
+def _tensor_hash(path: Path) -> str:
+    """What A1111 shows for a file that carries no hash of its own: the sha256 of everything after its header. Empty
+    where the file cannot be read here.
+    """
+    try:
+        with path.open("rb") as stream:
+            stream.seek(8 + int.from_bytes(stream.read(8), "little"))
+            digest = hashlib.sha256()
+            while block := stream.read(1 << 20):
+                digest.update(block)
+            return digest.hexdigest()
+    except (OSError, OverflowError, ValueError):
+        return ""
 
 
 def _content(entry: LoraEntry, model_hash: str) -> str:

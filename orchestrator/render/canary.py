@@ -77,9 +77,15 @@ def not_applied(server: Server, recipes: Iterable[Recipe], memory: Path, patienc
             if use.weight and not known.get(_name(server, use)):
                 uses.setdefault(use.sha256, (use, recipe))
     refused: set[str] = set()
-    without: bytes | None = None
+    bare: dict[str, bytes | None] = {}
     for sha256, (use, recipe) in uses.items():
-        without = picture_without(server, recipe, patience) if without is None else without
+        # Sampler, CFG and clip skip change the picture too: each LoRA is held against the one drawn like its own.
+        key = _canary(server, recipe).key
+        if key not in bare:
+            bare[key] = picture_without(server, recipe, patience)
+        without = bare[key]
+        if without is None:
+            continue
         applied = is_applied(server, use, recipe, without=without, patience=patience)
         if applied:
             known[_name(server, use)] = True

@@ -21,19 +21,23 @@ class Dispatcher:
         self._out = 0
         self._stopped = False
 
-    def next(self, host: int) -> Order | None:
-        """The next order for that server; waits while others may still give theirs back. None = all are done."""
+    def next(self, host: int, wait_s: float = 0.5) -> Order | None:
+        """The next order for that server; None when there is none within `wait_s` (others may still give theirs back:
+        see `finished`).
+        """
         with self._ready:
-            while not self._stopped:
-                order = self._take(host)
-                if order is not None:
-                    self._out += 1
-                    return order
-                if not self._out:
-                    return None
-                # With a timeout, because Windows would not let Ctrl-C through otherwise.
-                self._ready.wait(0.5)
-            return None
+            order = None if self._stopped else self._take(host)
+            if order is None and not self._stopped and self._out:
+                self._ready.wait(wait_s)
+                order = None if self._stopped else self._take(host)
+            if order is not None:
+                self._out += 1
+            return order
+
+    def finished(self) -> bool:
+        """Whether every order is done, or no more are handed out."""
+        with self._ready:
+            return self._stopped or not (self._waiting or self._out)
 
     def done(self) -> None:
         """An order that was handed out is finished, well or not."""
@@ -47,6 +51,11 @@ class Dispatcher:
             self._out -= 1
             self._waiting.setdefault(order.files, deque()).appendleft(order)
             self._ready.notify_all()
+
+    def out(self) -> int:
+        """How many orders are handed out and not done."""
+        with self._ready:
+            return self._out
 
     def left(self) -> bool:
         """Whether there are orders that nobody has."""

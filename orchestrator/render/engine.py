@@ -30,6 +30,8 @@ from orchestrator.render.server import Server, refuse_unknown
 IN_FLIGHT = 2
 #: When the first pictures all fail, the rest of the night would be wasted in the same way.
 GIVE_UP_AFTER = 4
+#: So often an order comes back from servers that went away before it is given up.
+_MOST_RETURNS = 20
 
 
 @dataclass(frozen=True)
@@ -107,7 +109,6 @@ class Renderer:
         if to_draw:
             listed = self.server.client.loras() if any(recipe.loras for recipe in to_draw) else []
             refuse_unknown(self.server, to_draw, listed)
-            refuse_replaced(self.server, to_draw, self.cache.folder)
             with self._drawing(to_draw, hopeful=bool(done)) as pictures:
                 for picture in pictures:
                     # Of a batch that is drawn again for one of its pictures, the others were not asked for.
@@ -121,6 +122,8 @@ class Renderer:
         asked = [self._sure.get(server.client.url, server) for server in self._servers(to_draw)]
         servers = that_draw_alike(asked, to_draw, self.patience, self.say)
         self._sure.update({server.client.url: server for server in servers})
+        for server in servers:
+            refuse_replaced(server, to_draw, self.cache.folder)
         before = [(s, overrides.secure(s.client, all_overridden(to_draw, s), self.patience)) for s in servers]
         refused: frozenset[str] = frozenset()
         for server in servers:
@@ -151,6 +154,9 @@ class _Work:
         self._not_applied = not_applied
         self._stop = threading.Event()
         self._dispatcher = Dispatcher(asked)
+        self._lock = threading.Lock()
+        #: The first pictures of each server, which can only be judged by the time the later ones take.
+        self._early: dict[int, list[tuple[Order, Drawn]]] = {number: [] for number in range(len(servers))}
         self._results: queue.Queue[list[Picture] | BaseException | None] = queue.Queue()
         one_by_one = any(order.is_img2img for order in asked)
         slots = 1 if one_by_one else renderer.in_flight
@@ -182,7 +188,8 @@ class _Work:
         working = len(self._threads)
         first: list[Picture] = []
         gone: BaseException | None = None
-        while working:
+        # A worker that waits for a server that is gone has nothing more to say once everything is drawn.
+        while working and not (self._dispatcher.finished() and self._results.empty()):
             try:
                 # With a timeout, because Windows would not let Ctrl-C through otherwise.
                 result = self._results.get(timeout=0.25)
@@ -210,42 +217,99 @@ class _Work:
         if not finished:
             for host in self._hosts:
                 host.end()
+            self._keep_early()
         for thread in (*self._threads, *self._watchers):
-            if thread.ident is not None:
-                thread.join()
+            # With a timeout, because Windows would not let a second Ctrl-C through otherwise.
+            while thread.ident is not None and thread.is_alive():
+                thread.join(0.25)
 
     def _worker(self, number: int) -> None:
         host = self._hosts[number]
         try:
-            while (order := self._dispatcher.next(number)) is not None:
+            while not self._dispatcher.finished():
+                self._judge_early(number)
+                order = self._dispatcher.next(number)
+                if order is None:
+                    continue
                 try:
-                    pictures = self._draw(order, host)
+                    self._draw(order, number)
                 except ServerUnreachable as error:
+                    order.returned += 1
+                    if order.returned > _MOST_RETURNS:
+                        why = f"the server went away {order.returned} times: {error.cause}"
+                        self._fail(order, Failed(why, refused=False))
+                        continue
                     self._dispatcher.give_back(order)
                     if self._stop.is_set() or not host.wait_until_back():
                         self._results.put(error)
                         break
-                    continue
-                except BaseException as error:
-                    self._results.put(error)
-                    break
-                self._results.put(pictures)
-                self._dispatcher.done()
+        except BaseException as error:
+            self._results.put(error)
         finally:
             self._results.put(None)
 
-    def _draw(self, order: Order, host: Host) -> list[Picture]:
+    def _draw(self, order: Order, number: int) -> None:
         bad = next((use for use in order.recipes[0].loras if use.weight and use.sha256 in self._not_applied), None)
         try:
             if bad is not None:
                 raise Failed(f"the server lists the LoRA {bad.stem} and does not apply it", refused=True)
-            drawn = host.draw(order)
+            drawn = self._hosts[number].draw(order)
         except Failed as failed:
-            return [
-                Picture(self._cache.picture(recipe.key), recipe, recipe.key, error=str(failed), refused=failed.refused)
-                for recipe in order.recipes
-            ]
-        return [self._keep(recipe, drawn, host) for recipe in order.recipes]
+            self._fail(order, failed)
+            return
+        if drawn.early is not None:
+            with self._lock:
+                self._early[number].append((order, drawn))
+        else:
+            self._hand_over(order, drawn, self._hosts[number])
+
+    def _judge_early(self, number: int) -> None:
+        """Hand over those of the first pictures that are whole by the time the later ones took, and draw the others
+        again.
+        """
+        host = self._hosts[number]
+        with self._lock:
+            held, self._early[number] = self._early[number], []
+        # Everything that is out is held here: no picture will follow by which these could be judged.
+        last = bool(held) and not self._dispatcher.left() and self._dispatcher.out() <= self._holding() + len(held)
+        for order, drawn in held:
+            try:
+                whole = host.judge_late(order, drawn, last=last)
+            except Failed as failed:
+                self._fail(order, failed)
+                continue
+            if whole is None:
+                with self._lock:
+                    self._early[number].append((order, drawn))
+            elif whole:
+                self._hand_over(order, drawn, host)
+            else:
+                self._dispatcher.give_back(order)
+
+    def _keep_early(self) -> None:
+        """What was drawn and not judged yet when the drawing ends early: kept if nothing speaks against it."""
+        for number, held in self._early.items():
+            for order, drawn in held:
+                with contextlib.suppress(Failed, OrchestratorError):
+                    if self._hosts[number].judge_late(order, drawn, last=True):
+                        for recipe in order.recipes:
+                            self._keep(recipe, drawn, self._hosts[number])
+
+    def _holding(self) -> int:
+        with self._lock:
+            return sum(map(len, self._early.values()))
+
+    def _hand_over(self, order: Order, drawn: Drawn, host: Host) -> None:
+        self._results.put([self._keep(recipe, drawn, host) for recipe in order.recipes])
+        self._dispatcher.done()
+
+    def _fail(self, order: Order, why: Failed) -> None:
+        pictures = [
+            Picture(self._cache.picture(recipe.key), recipe, recipe.key, error=str(why), refused=why.refused)
+            for recipe in order.recipes
+        ]
+        self._results.put(pictures)
+        self._dispatcher.done()
 
     def _keep(self, recipe: Recipe, drawn: Drawn, host: Host) -> Picture:
         server = host.server

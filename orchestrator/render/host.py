@@ -6,7 +6,7 @@ import contextlib
 import threading
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 
 from orchestrator.a1111.connection import port_is_open
@@ -19,7 +19,7 @@ from orchestrator.errors import (
     ServerError,
     ServerUnreachable,
 )
-from orchestrator.render.interruptions import Interruptions
+from orchestrator.render.interruptions import QUICK_S, Interruptions
 from orchestrator.render.orders import Order
 from orchestrator.render.patience import Patience
 from orchestrator.render.payload import payload, route, settling
@@ -34,8 +34,6 @@ _FLAG_EVERY_S = 0.3
 _OTHERS_BREAK_WITHIN_S = 0.2
 #: Seconds a picture gets to arrive after Ctrl-C before it is interrupted; it is kept if it does.
 _LAST_MOMENT_S = 1.0
-#: Pictures quicker than this are not asked about one by one.
-_QUICK_S = 0.4
 _INTERRUPT_WITHIN_S = 10.0
 
 
@@ -51,19 +49,22 @@ class Keeper:
 
 @dataclass(frozen=True)
 class Drawn:
-    """An answer that was proven. `seconds` is the time from sending to having it."""
+    """An answer that was proven. `seconds` is the time from sending to having it.
+
+    With an `early` time (seconds on the card, and of what kind) it can only be judged when others were timed.
+    """
 
     answer: Generated
     seconds: float
+    early: tuple[Hashable, float] | None = None
 
 
 class Failed(Exception):
-    """An order that is given up. `refused`: A1111 drew something else than asked; `general`: others will fail alike."""
+    """An order that is given up. `refused`: A1111 drew something else than asked."""
 
-    def __init__(self, why: str, *, refused: bool, general: bool = True) -> None:
+    def __init__(self, why: str, *, refused: bool) -> None:
         super().__init__(why)
         self.refused = refused
-        self.general = general
 
 
 class Host:
@@ -94,6 +95,7 @@ class Host:
         self._counting = threading.Lock()
         self._away = threading.Event()
         self._gone = threading.Event()
+        self._interrupting = threading.Event()
         self._mine: set[str] = set()
         self._interruptions = Interruptions()
 
@@ -103,7 +105,6 @@ class Host:
         Raises `Failed` when it is given up, `ServerUnreachable` when the server is gone (the order may be tried
         elsewhere, or later), `InstallError` for wrong credentials.
         """
-        doubtful: Generated | None = None
         while True:
             started = time.monotonic()
             task = f"task(orchestrator-{uuid.uuid4().hex[:12]})"
@@ -112,14 +113,17 @@ class Host:
                 problems = self._problems(order, answer)
                 if problems:
                     raise ProofError(problems)
-                cut = self._suspicious(order, sent, answered) or self._was_cut_off(answer, answered - sent)
-                if cut and not _same_pictures(answer, doubtful):
-                    doubtful = answer
-                    order.failures += 1
-                    if self._stop.is_set() or order.failures >= self.patience.tries + 2:
-                        raise Failed("it was interrupted again and again", refused=True)
+                if self._interrupting.is_set():
+                    raise Failed("stopped", refused=False)
+                kind = _kind(order)
+                judged = self._interruptions.judge(kind, sent, answered, answer.info.job_timestamp)
+                if order.doubtful is not None and _same_pictures(answer, order.doubtful):
+                    self._interruptions.was_whole(kind)
+                elif judged.suspicious or self._was_cut_off(answer, answered - sent):
+                    self._doubt(order, answer)
                     continue
-                return Drawn(answer, time.monotonic() - started)
+                early = (kind, judged.took) if judged.early else None
+                return Drawn(answer, time.monotonic() - started, early)
             except AnswerLost as lost:
                 order.lost += 1
                 if order.lost > self.patience.lost:
@@ -133,11 +137,19 @@ class Host:
                 order.failures += 1
                 final = isinstance(error, ServerError) and error.status in _FINAL
                 if final or order.failures >= self.patience.tries or self._stop.is_set():
-                    general = not (isinstance(error, ServerError) and error.kind == "NansException")
-                    raise Failed(error.what, refused=isinstance(error, ProofError), general=general) from error
+                    raise Failed(error.what, refused=isinstance(error, ProofError)) from error
                 self._rest(self.patience.pause(order.failures))
             except PictureError as error:
                 raise Failed(error.what, refused=False) from error
+
+    def judge_late(self, order: Order, drawn: Drawn, *, last: bool) -> bool | None:
+        """Whether an early picture is whole, by those that came after it; None = not known yet. `last`: none follow."""
+        if drawn.early is None:
+            return True
+        short = self._interruptions.judge_late(*drawn.early, last=last)
+        if short:
+            self._doubt(order, drawn.answer)
+        return None if short is None else not short
 
     def watch(self) -> None:
         """Look for interruptions while something is drawn, until the drawing ends; the body of a thread."""
@@ -154,7 +166,9 @@ class Host:
         start can end A1111.
         """
         self._away.set()
-        with self._coming_back:  # one worker waits, the others find it back
+        with self._coming_back:  # one worker waits, the others find it back, or gone
+            if self._gone.is_set():
+                return False
             back = not self._away.is_set() or wait_until_back(
                 self.server.client, self.patience, self._stop, self._say, self._keeper.revive if self._keeper else None
             )
@@ -169,6 +183,8 @@ class Host:
         until = time.monotonic() + _INTERRUPT_WITHIN_S
         client = self.server.client
         while (mine := list(self._mine)) and time.monotonic() < until:
+            # What arrives from here on may be half drawn.
+            self._interrupting.set()
             try:
                 if any(client.interrupt_task(task) for task in mine):
                     self._interruptions.interrupted(time.monotonic())
@@ -206,18 +222,18 @@ class Host:
         for recipe in order.recipes:
             default = self.server.samplers.get(recipe.sampler, "")
             place = recipe.batch_position
-            found = differences(recipe, answer, default) or picture_problems(
+            found = differences(recipe, answer, default, self.server.standing) or picture_problems(
                 recipe, answer.pictures[place], infotext_of(answer, place)
             )
             if found:
                 return found
         return []
 
-    def _suspicious(self, order: Order, sent: float, answered: float) -> bool:
-        recipe = order.recipes[0]
-        size = (recipe.width, recipe.height, len(order.recipes))
-        kind = (*size, recipe.steps, recipe.sampler, recipe.denoising_strength, recipe.alwayson_scripts)
-        return self._interruptions.suspicious(kind, sent, answered)
+    def _doubt(self, order: Order, answer: Generated) -> None:
+        order.doubtful = answer
+        order.failures += 1
+        if self._stop.is_set() or order.failures >= self.patience.tries + 2:
+            raise Failed("it was interrupted again and again", refused=True)
 
     def _wait_for_the_others(self) -> None:
         """While another worker finds out whether the server is there, nothing is sent to it."""
@@ -243,7 +259,7 @@ class Host:
         """Whether the server itself says so, as it does until its next job begins. Where another request of ours waits
         behind, that has begun already; then there is only something to be seen if pictures are slow.
         """
-        if self._mine and seconds < _QUICK_S:
+        if self._mine and seconds < QUICK_S:
             return False
         try:
             state = self.server.client.progress().state
@@ -261,11 +277,12 @@ class Host:
             if state is None or not (state.queued or state.active):
                 return
             if state.active:
-                running = client.progress().state
-                if not (running.job or running.job_count):
-                    return  # one that failed is called active until the next begins
-                if client.interrupt_task(task):
-                    self._interruptions.interrupted(time.monotonic())
+                with contextlib.suppress(ServerError):
+                    running = client.progress().state
+                    if not (running.job or running.job_count):
+                        return  # one that failed is called active until the next begins
+                    if client.interrupt_task(task):
+                        self._interruptions.interrupted(time.monotonic())
             self._rest(0.25)
 
     def _restart_when_due(self) -> None:
@@ -281,12 +298,23 @@ class Host:
                 self._say(f"{self.server.client.url} is restarted after {self._restart_every} pictures")
                 self._keeper.restart()
                 self._since_restart = 1
+            except OrchestratorError as error:
+                # One that cannot be restarted goes on as it is.
+                self._say(str(error))
+                self._restart_every = 0
             finally:
                 for _ in range(self._number):
                     self._slots.release()
 
     def _rest(self, seconds: float) -> None:
         self._stop.wait(seconds)
+
+
+def _kind(order: Order) -> Hashable:
+    """Pictures of one kind take the card the same time."""
+    recipe = order.recipes[0]
+    size = (recipe.width, recipe.height, len(order.recipes))
+    return (*size, recipe.steps, recipe.sampler, recipe.denoising_strength, recipe.alwayson_scripts)
 
 
 def _same_pictures(one: Generated, other: Generated | None) -> bool:

@@ -10,19 +10,31 @@ import statistics
 import threading
 from collections import deque
 from collections.abc import Hashable
+from dataclasses import dataclass
 
 from orchestrator.a1111.models import ProgressState
 
-#: So many pictures of one kind are timed before a short one is noticed.
-_ENOUGH = 5
+#: So many pictures of one kind are timed before a short one is told by the usual time; the first are judged afterwards.
+_ENOUGH = 3
 _REMEMBERED = 40
 #: A picture this much shorter than the usual is suspicious; a multiple of the usual scatter where that is more.
 _SHORTER = 0.15
 _SCATTERS = 6.0
+#: Of fewer pictures, one that took less than this share of the longest is drawn again.
+_SHARE_OF_LONGEST = 0.75
 #: Pictures quicker than this, in seconds, are not judged by their time: one hiccup of the network weighs more.
-_QUICK_S = 0.4
-#: Seconds of a picture's time in which a flag that was seen concerns it: the flag is asked for every second or so.
+QUICK_S = 0.4
+#: Seconds of a picture's time in which a flag that was seen concerns it: the flag is asked for several times a second.
 _SLACK_S = 0.3
+
+
+@dataclass(frozen=True)
+class Judged:
+    """What one picture's time says. `early` pictures of a kind can only be judged when others were timed."""
+
+    took: float
+    suspicious: bool
+    early: bool
 
 
 class Interruptions:
@@ -31,6 +43,7 @@ class Interruptions:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._seen: deque[float] = deque(maxlen=_REMEMBERED)
+        self._jobs: deque[str] = deque(maxlen=_REMEMBERED)
         self._was_flagged: bool | None = None
         self._last_answer = 0.0
         self._last_excess = 0.0
@@ -42,6 +55,7 @@ class Interruptions:
         with self._lock:
             if state.interrupted and (running or self._was_flagged is False):
                 self._seen.append(now)
+                self._jobs.append(state.job_timestamp)
             self._was_flagged = state.interrupted
 
     def interrupted(self, now: float) -> None:
@@ -49,23 +63,41 @@ class Interruptions:
         with self._lock:
             self._seen.append(now)
 
-    def suspicious(self, kind: Hashable, sent: float, answered: float) -> bool:
-        """Whether the picture sent and answered then may have been cut off. `kind` tells pictures of unequal cost
-        apart: size, steps, number.
+    def judge(self, kind: Hashable, sent: float, answered: float, job: str = "") -> Judged:
+        """What is known of the picture sent and answered then. `kind` tells pictures of unequal cost apart (size,
+        steps, number); `job` is the time stamp the server gave it.
         """
         with self._lock:
             began = max(sent, self._last_answer)
             took = answered - began
             flagged = any(began - _SLACK_S <= at <= answered + _SLACK_S for at in self._seen)
+            flagged = flagged or (bool(job) and job in self._jobs)
             times = self._times.setdefault(kind, deque(maxlen=_REMEMBERED))
-            usual = statistics.median(times) if times else 0.0
-            short = False
-            if len(times) >= _ENOUGH and usual >= _QUICK_S:
-                scatter = statistics.median(abs(t - usual) for t in times)
-                # What the answer before came too late by, this one seems too early by.
-                short = took + self._last_excess < usual - max(_SCATTERS * scatter, _SHORTER * usual)
+            usual = statistics.median(times) if times else took
+            early = len(times) < _ENOUGH and max([took, *times]) >= QUICK_S
+            # What the answer before came too late by, this one seems too early by.
+            short = not early and usual >= QUICK_S and took + self._last_excess < usual - _margin(times, usual)
             if not flagged and not short:
                 times.append(took)
-                self._last_excess = max(0.0, took - usual) if usual else 0.0
+                self._last_excess = max(0.0, took - usual)
             self._last_answer = max(self._last_answer, answered)
-            return flagged or short
+            return Judged(took, flagged or short, early and not flagged)
+
+    def judge_late(self, kind: Hashable, took: float, *, last: bool) -> bool | None:
+        """Whether an early picture was short after all; None = not enough others yet, and more will come (`last`)."""
+        with self._lock:
+            times = self._times.get(kind, deque())
+            if len(times) >= _ENOUGH:
+                usual = statistics.median(times)
+                return took < usual - _margin(times, usual)
+            return took < _SHARE_OF_LONGEST * max(times, default=took) if last else None
+
+    def was_whole(self, kind: Hashable) -> None:
+        """A suspicious picture came out the same again: the server has become quicker, and the times begin anew."""
+        with self._lock:
+            self._times.pop(kind, None)
+
+
+def _margin(times: deque[float], usual: float) -> float:
+    scatter = statistics.median(abs(t - usual) for t in times)
+    return max(_SCATTERS * scatter, _SHORTER * usual)

@@ -29,7 +29,10 @@ def split_sampler(
     known = set(samplers)
     if not schedulers:
         together = f"{sampler} {scheduler}".strip()
-        return (together, "") if together in known else (sampler, "")
+        if together in known:
+            return together, ""
+        # "Automatic" is what a sampler without a schedule in its name does; any other is refused before it is sent.
+        return sampler, "" if scheduler.casefold() == "automatic" or sampler.endswith(f" {scheduler}") else scheduler
     if sampler in known:
         return sampler, scheduler
     for name, label in sorted(schedulers.items(), key=lambda pair: -len(pair[0])):

@@ -16,7 +16,7 @@ from typing import Any
 from orchestrator.a1111.infotext import parse
 from orchestrator.a1111.models import Generated, GenerationInfo, ProgressState
 from orchestrator.a1111.xyz import PlotCell, PlotScript, read_script, script_args, take_apart
-from orchestrator.errors import OrchestratorError, ProofError, ToolError
+from orchestrator.errors import OrchestratorError, ProofError, ServerUnreachable, ToolError
 from orchestrator.render.canary import not_applied
 from orchestrator.render.engine import OnPicture, Picture, Renderer
 from orchestrator.render.overrides import put_back, secure
@@ -24,6 +24,7 @@ from orchestrator.render.payload import all_overridden, payload
 from orchestrator.render.plots import Plot, plan_plots
 from orchestrator.render.proof import infotext_differences, picture_problems, record
 from orchestrator.render.recipe import Recipe
+from orchestrator.render.replaced import refuse_replaced
 from orchestrator.render.server import Server, make_sure, refuse_unknown
 
 #: Seconds between two looks at a plot that is to be stopped.
@@ -54,6 +55,7 @@ class NativeRenderer:
         plotted = [recipe for plot in plots for recipe in plot.recipes]
         # Every plot is checked before the first picture: one wrong name must not show after an hour.
         refuse_unknown(server, plotted, server.client.loras())
+        refuse_replaced(server, plotted, self.inner.cache.folder)
         before = secure(server.client, all_overridden(plotted, server), self.inner.patience)
         try:
             refused = not_applied(server, plotted, self.inner.cache.folder, self.inner.patience)
@@ -76,7 +78,12 @@ class NativeRenderer:
         done = {picture.key: picture for picture in self.inner.render(singles, report)} if singles else {}
         for plot in plots:
             hopeful = any(not picture.error for picture in done.values())
-            pictures, stopped = self._draw(plot, script, server, hopeful=hopeful)
+            try:
+                pictures, stopped = self._draw(plot, script, server, hopeful=hopeful)
+            except ServerUnreachable:
+                # A plot has no second try of its own: its cells are drawn one by one, which has.
+                done |= {picture.key: picture for picture in self.inner.render(plot.recipes, report)}
+                continue
             for picture in pictures:
                 done[picture.key] = picture
                 report(picture)

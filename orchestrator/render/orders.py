@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 
+from orchestrator.a1111.models import Generated
 from orchestrator.render.recipe import Recipe
 
 
@@ -16,6 +17,9 @@ class Order:
     recipes: tuple[Recipe, ...]
     failures: int = 0
     lost: int = 0
+    returned: int = 0
+    #: The answer that may have been cut off; drawn again, it must come out the same to be believed.
+    doubtful: Generated | None = None
 
     @cached_property
     def files(self) -> tuple[str, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 import json
 from collections.abc import Iterable
 from pathlib import Path
@@ -46,10 +47,10 @@ def payload(recipe: Recipe, server: Server) -> dict[str, Any]:
     if recipe.scheduler and server.schedulers:
         body["scheduler"] = recipe.scheduler
     if recipe.init_sha256:
-        body["init_images"] = [_file(recipe.init_path, "the picture to vary")]
+        body["init_images"] = [_file(recipe.init_path, recipe.init_sha256, "the picture to vary")]
         body["denoising_strength"] = recipe.denoising_strength
     if recipe.mask_sha256:
-        body["mask"] = _file(recipe.mask_path, "the mask")
+        body["mask"] = _file(recipe.mask_path, recipe.mask_sha256, "the mask")
         body["mask_blur"] = recipe.mask_blur
         # The whole picture is drawn and only the white part of the mask is kept: the default (draw the masked part at
         # full size and paste it) changes the framing of what is drawn.
@@ -97,10 +98,14 @@ def all_overridden(recipes: Iterable[Recipe], server: Server) -> dict[str, list[
     return wanted
 
 
-def _file(path: Path | None, what: str) -> str:
+def _file(path: Path | None, sha256: str, what: str) -> str:
     if path is None:
         raise PictureError(what, "the recipe does not say where it lies")
     try:
-        return base64.b64encode(path.read_bytes()).decode("ascii")
+        data = path.read_bytes()
     except OSError as error:
         raise PictureError(path, error.strerror or str(error)) from error
+    if hashlib.sha256(data).hexdigest() != sha256:
+        # The key of what is drawn names the content that was there when it was planned.
+        raise PictureError(path, "it was changed since this was planned")
+    return base64.b64encode(data).decode("ascii")

@@ -6,12 +6,14 @@ signs stand in the answer's info and infotext, so every picture is held against 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from orchestrator.a1111.infotext import Infotext, parse
 from orchestrator.a1111.models import Generated
 from orchestrator.render.names import server_version
 from orchestrator.render.recipe import LoraUse, Recipe, number
+from orchestrator.render.standing import changed_meanwhile
 
 #: Digits of a LoRA's hash that A1111 shows.
 SHOWN_DIGITS = 12
@@ -19,11 +21,13 @@ SHOWN_DIGITS = 12
 _Compared = list[tuple[str, object, object]]
 
 
-def differences(recipe: Recipe, answer: Generated, default_schedule: str = "") -> list[str]:
+def differences(
+    recipe: Recipe, answer: Generated, default_schedule: str = "", standing: Mapping[str, Any] | None = None
+) -> list[str]:
     """What differs between the recipe and the answer, each as `what: asked x, used y`; empty = proven.
 
     A recipe of a batch is held against its own place in it. `default_schedule` is what the recipe's sampler takes for
-    "Automatic".
+    "Automatic", `standing` the server's options that no request can override.
     """
     if len(answer.pictures) != recipe.batch_size:
         return [f"pictures: asked {recipe.batch_size}, got {len(answer.pictures)}"]
@@ -43,8 +47,8 @@ def differences(recipe: Recipe, answer: Generated, default_schedule: str = "") -
         compared.append(("checkpoint", recipe.checkpoint_hash, info.sd_model_hash))
     if recipe.server_version and info.version:
         compared.append(("server", recipe.server_version, server_version(info.version)))
-    if (recipe.vae or recipe.vae_hash) and "Module 1" not in parse(text).fields:
-        compared.append(("VAE", recipe.vae_hash, info.sd_vae_hash or ""))
+    parsed = parse(text)
+    compared.append(("VAE", recipe.vae_hash, used_vae(info.sd_vae_hash, parsed)))
     if info.restore_faces:
         compared.append(("restored faces", False, True))
     if info.clip_skip is not None:
@@ -53,8 +57,8 @@ def differences(recipe: Recipe, answer: Generated, default_schedule: str = "") -
         compared.append(
             ("denoising strength", number(recipe.denoising_strength), number(info.denoising_strength or 0.0))
         )
-    parsed = parse(text)
-    return _told(compared + _schedule(recipe, parsed, default_schedule)) + _lora_differences(recipe, parsed)
+    found = _told(compared + _schedule(recipe, parsed, default_schedule)) + _lora_differences(recipe, parsed)
+    return found + changed_meanwhile(standing or {}, parsed)
 
 
 def infotext_differences(recipe: Recipe, infotext: str, default_schedule: str = "") -> list[str]:
@@ -75,12 +79,17 @@ def infotext_differences(recipe: Recipe, infotext: str, default_schedule: str = 
         compared.append(("checkpoint", recipe.checkpoint_hash, fields.get("Model hash")))
     if recipe.server_version and "Version" in fields:
         compared.append(("server", recipe.server_version, server_version(fields["Version"])))
-    if recipe.vae and "Module 1" not in fields:
-        compared.append(("VAE", recipe.vae_hash, fields.get("VAE hash", "")))
+    compared.append(("VAE", recipe.vae_hash, used_vae(None, text)))
     if recipe.init_sha256 and recipe.denoising_strength is not None:
         used = _number(fields.get("Denoising strength"))
         compared.append(("denoising strength", number(recipe.denoising_strength), used))
     return _told(compared + _schedule(recipe, text, default_schedule)) + _lora_differences(recipe, text)
+
+
+def used_vae(shown_hash: str | None, text: Infotext) -> str:
+    """What names the VAE that was used: its hash, on Forge without one its module; empty = the checkpoint's own."""
+    module = text.fields.get("Module 1", "")
+    return shown_hash or text.fields.get("VAE hash", "") or (f"module {module}" if module else "")
 
 
 def infotext_of(answer: Generated, place: int = 0) -> str:

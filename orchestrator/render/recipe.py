@@ -44,7 +44,8 @@ class Recipe:
     `batch_size` > 1 draws other pixels than 1 (by a level here and there, measured), so it is part of the recipe; the
     picture is number `batch_position` (from 0) of its batch, whose first has the seed `seed - batch_position`.
     `alwayson_scripts` is the JSON text of what goes to extensions (ADetailer, ControlNet …), empty = nothing.
-    `server_version` names the fork and its version, which draw other pixels.
+    `server_version` names the fork and its version, which draw other pixels; `settings_hash` the webui's settings that
+    do and that no request can override.
 
     The fields that are not compared are not in the key: they only tell A1111 or us where the content is that the hashes
     name.
@@ -64,6 +65,7 @@ class Recipe:
     checkpoint_hash: str = ""
     vae_hash: str = ""
     server_version: str = ""
+    settings_hash: str = ""
     init_sha256: str = ""
     denoising_strength: float | None = None
     mask_sha256: str = ""
@@ -113,7 +115,10 @@ def canonical(recipe: Recipe) -> str:
         del values[place]
     # Neither the stem nor the shown hash decides a pixel; the file's content and the weight do. A1111 keeps the tag's
     # text out of CLIP.
-    values["loras"] = [{"sha256": lora.sha256, "weight": lora.weight} for lora in recipe.loras if lora.weight != 0]
+    # The weight as it stands in the tag: two that give the same tag draw the same picture.
+    values["loras"] = [
+        {"sha256": lora.sha256, "weight": number(lora.weight)} for lora in recipe.loras if number(lora.weight) != "0"
+    ]
     values["format"] = RECIPE_FORMAT
     return json.dumps(equal_numbers(values), sort_keys=True, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
 

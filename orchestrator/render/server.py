@@ -16,13 +16,17 @@ from typing import Any
 
 from orchestrator.a1111.client import A1111
 from orchestrator.a1111.dialect import Dialect
+from orchestrator.a1111.infotext import parse
 from orchestrator.a1111.models import Checkpoint, GenerationInfo, LoraEntry
+from orchestrator.a1111.requests import Txt2Img, checked_request
 from orchestrator.errors import InputError, InstallError, ToolError
 from orchestrator.files import read_json, write_json
 from orchestrator.render import lint, overrides, replaced
 from orchestrator.render.names import server_version, split_sampler, unknown
 from orchestrator.render.patience import Patience
+from orchestrator.render.proof import used_vae
 from orchestrator.render.recipe import Recipe, equal_numbers, has_lora_tag
+from orchestrator.render.standing import settings_hash, standing
 from orchestrator.render.waiting import persist
 
 _MEMORY = "servers.json"
@@ -52,8 +56,15 @@ class Server:
     simulated: bool
     vae_path: str = ""
     aliases: Mapping[str, str] = field(default_factory=dict)
+    #: Options of the webui that change pixels and that a request cannot override.
+    standing: Mapping[str, Any] = field(default_factory=dict)
     probed: bool = True
     memory: Path | None = field(default=None, compare=False)
+
+    @property
+    def settings_hash(self) -> str:
+        """Names `standing` in recipes."""
+        return settings_hash(self.standing)
 
     def sampler(self, sampler: str, scheduler: str) -> tuple[str, str]:
         """(sampler, schedule) as this server takes them: `DPM++ 2M Karras` is put apart, or together."""
@@ -94,6 +105,7 @@ def connect(client: A1111, checkpoint: str = "", vae: str = "", *, memory: Path 
         samplers={s.name: s.options.get("scheduler", "automatic") for s in samplers},
         schedulers={name: s.label for s in schedulers for name in (s.name, s.label)},
         aliases={alias: s.name for s in samplers for alias in s.aliases},
+        standing=standing(options),
         simulated=client.simulated,
         probed=False,
         memory=memory,
@@ -130,7 +142,7 @@ def probe(server: Server) -> Server:
         checkpoint=loaded.title if loaded else (info.sd_model_name or ""),
         checkpoint_hash=info.sd_model_hash,
         checkpoint_path=loaded.filename if loaded else "",
-        vae_hash=info.sd_vae_hash or "",
+        vae_hash=used_vae(info.sd_vae_hash, parse(next(iter(info.infotexts), None) or "")),
         simulated=client.simulated,
         probed=True,
     )
@@ -162,7 +174,7 @@ def refuse_unknown(server: Server, recipes: Iterable[Recipe], loras: Sequence[Lo
     """Raise one `InputError` that names everything in `recipes` A1111 would silently replace or leave out."""
     stems = {entry.name for entry in loras}
     problems: dict[str, None] = {}
-    checked: set[tuple[str, ...]] = set()
+    checked: set[tuple[object, ...]] = set()
     for recipe in recipes:
         # A grid of thousands has a handful of names and prompts.
         parts = (
@@ -171,14 +183,15 @@ def refuse_unknown(server: Server, recipes: Iterable[Recipe], loras: Sequence[Lo
             recipe.prompt,
             recipe.negative_prompt,
             *(u.stem for u in recipe.loras),
+            *(recipe.width, recipe.height, recipe.steps, recipe.cfg_scale, recipe.batch_size, recipe.seed < 2**63),
         )
         if parts in checked:
             continue
         checked.add(parts)
         if recipe.sampler not in server.samplers:
             problems[unknown("sampler", recipe.sampler, server.samplers, server.aliases)] = None
-        if server.schedulers and recipe.scheduler not in server.schedulers:
-            problems[unknown("scheduler", recipe.scheduler, server.schedulers)] = None
+        problems.update(dict.fromkeys(_schedule_problems(server, recipe)))
+        problems.update(dict.fromkeys(_request_problems(recipe)))
         for use in recipe.loras:
             if use.stem not in stems:
                 problems[lint.alias_hint(use.stem, loras) or unknown("LoRA", use.stem, stems)] = None
@@ -194,6 +207,40 @@ def refuse_unknown(server: Server, recipes: Iterable[Recipe], loras: Sequence[Lo
         raise InputError(
             f"A1111 would not draw what is asked:\n{listed}", fix="Correct the profile and run the same command again."
         )
+
+
+def _schedule_problems(server: Server, recipe: Recipe) -> list[str]:
+    sampler, scheduler = recipe.sampler, recipe.scheduler
+    if not server.schedulers:
+        # Here a schedule is part of the sampler's name; one that goes with no sampler would be left out in silence.
+        if scheduler.casefold() in {"", "automatic"}:
+            return []
+        ones = [name for name in server.samplers if name.startswith(sampler)]
+        return [f"This A1111 has no {sampler!r} with the schedule {scheduler!r}. It has: {', '.join(ones) or 'none'}."]
+    if scheduler not in server.schedulers:
+        return [unknown("scheduler", scheduler, server.schedulers)]
+    taken = next((name for name in server.schedulers if sampler.casefold().endswith(f" {name.casefold()}")), None)
+    if sampler in server.samplers and taken:
+        # reForge's "Euler A Turbo": the end of the name is cut off as a schedule, and another sampler draws.
+        return [f"This A1111 cannot be asked for the sampler {sampler!r}: it takes {taken!r} for a schedule."]
+    return []
+
+
+def _request_problems(recipe: Recipe) -> list[str]:
+    """What the request would be refused for before it is sent: impossible sizes, steps, seeds."""
+    fields = {
+        "width": recipe.width,
+        "height": recipe.height,
+        "steps": recipe.steps,
+        "cfg_scale": recipe.cfg_scale,
+        "batch_size": recipe.batch_size,
+        "seed": recipe.seed,
+    }
+    try:
+        checked_request(Txt2Img, fields)
+    except InputError as error:
+        return [error.what]
+    return []
 
 
 def vae_settings(server: Server) -> dict[str, Any]:

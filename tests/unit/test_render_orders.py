@@ -54,7 +54,7 @@ def test_two_servers_start_on_different_lora_files_and_help_each_other_at_the_en
         assert order is not None
         (first, second)[host].append(order)
         dispatcher.done()
-    assert dispatcher.next(0) is dispatcher.next(1) is None
+    assert dispatcher.finished()
     assert {o.recipes[0].key for o in first + second} == {recipe.key for recipe in GRID}
     assert first[0].files != second[0].files
     assert changes(first) + changes(second) <= 4
@@ -66,9 +66,10 @@ def test_whatever_is_given_back_is_drawn_in_the_end(turns: list[tuple[int, bool]
     dispatcher = Dispatcher(orders(recipes))
     done: list[str] = []
     for host, fails in [*turns, *[(0, False)] * (count + 1)]:
-        order = dispatcher.next(host)
-        if order is None:
+        if dispatcher.finished():
             break
+        order = dispatcher.next(host)
+        assert order is not None
         if fails:
             dispatcher.give_back(order)
         else:
@@ -83,10 +84,12 @@ def test_a_worker_without_work_waits_for_what_another_may_give_back() -> None:
     order = dispatcher.next(0)
     assert order is not None
     got: list[Order | None] = []
-    waiting = threading.Thread(target=lambda: got.append(dispatcher.next(1)))
+    waiting = threading.Thread(target=lambda: got.append(dispatcher.next(1, wait_s=30.0)))
     waiting.start()
     dispatcher.give_back(order)
     waiting.join(5)
     assert got == [order]
+    assert not dispatcher.finished()
     dispatcher.done()
     assert dispatcher.next(0) is None
+    assert dispatcher.finished()

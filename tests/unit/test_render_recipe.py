@@ -48,6 +48,7 @@ def test_another_seed_is_another_key(recipe: Recipe, seed: int) -> None:
         {"scheduler": "Automatic"}, {"width": 520}, {"height": 520}, {"clip_skip": 2}, {"vae_hash": "x"},
         {"checkpoint_hash": "0" * 10}, {"server_version": "v1.9.0"}, {"init_sha256": "1" * 64},
         {"denoising_strength": 0.5}, {"loras": (LoraUse("s", "c" * 64, "", 1.0),)}, {"mask_sha256": "1" * 64},
+        {"settings_hash": "a"},
         {"mask_blur": 5}, {"batch_size": 2}, {"batch_position": 1}, {"alwayson_scripts": '{"ADetailer": {}}'},
     ],
 )  # fmt: skip
@@ -69,7 +70,7 @@ def test_no_field_was_forgotten_above() -> None:
         "checkpoint_hash",
     }
     tested |= {"vae_hash", "server_version", "init_sha256", "denoising_strength", "loras", "seed"}
-    tested |= {"mask_sha256", "mask_blur", "batch_size", "batch_position", "alwayson_scripts"}
+    tested |= {"mask_sha256", "mask_blur", "batch_size", "batch_position", "alwayson_scripts", "settings_hash"}
     only_tell_where_content_lies = {"checkpoint", "vae", "init_path", "mask_path"}
     assert {f.name for f in dataclasses.fields(Recipe)} == tested | only_tell_where_content_lies
 
