@@ -94,6 +94,8 @@ class Host:
         self._coming_back = threading.Lock()
         self._counting = threading.Lock()
         self._away = threading.Event()
+        #: Away for longer: whoever has an order gives it back, for another server to draw.
+        self._down = threading.Event()
         self._gone = threading.Event()
         self._interrupting = threading.Event()
         self._mine: set[str] = set()
@@ -166,13 +168,18 @@ class Host:
         start can end A1111.
         """
         self._away.set()
+        self._down.set()
         with self._coming_back:  # one worker waits, the others find it back, or gone
             if self._gone.is_set():
                 return False
             back = not self._away.is_set() or wait_until_back(
                 self.server.client, self.patience, self._stop, self._say, self._keeper.revive if self._keeper else None
             )
-            (self._away.clear if back else self._gone.set)()
+            if back:
+                self._down.clear()
+                self._away.clear()
+            else:
+                self._gone.set()
             return back
 
     def end(self) -> None:
@@ -238,7 +245,7 @@ class Host:
     def _wait_for_the_others(self) -> None:
         """While another worker finds out whether the server is there, nothing is sent to it."""
         while self._away.is_set() and not self._stop.is_set():
-            if self._gone.is_set():
+            if self._down.is_set():
                 raise ServerUnreachable(self.server.client.url)
             self._rest(0.05)
 
@@ -290,7 +297,7 @@ class Host:
             return
         with self._counting:
             self._since_restart += 1
-            if self._since_restart <= self._restart_every:
+            if not self._restart_every or self._since_restart <= self._restart_every:
                 return
             for _ in range(self._number):  # what is with the server comes home first
                 self._slots.acquire()

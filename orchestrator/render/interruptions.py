@@ -74,7 +74,7 @@ class Interruptions:
             flagged = flagged or (bool(job) and job in self._jobs)
             times = self._times.setdefault(kind, deque(maxlen=_REMEMBERED))
             usual = statistics.median(times) if times else took
-            early = len(times) < _ENOUGH and max([took, *times]) >= QUICK_S
+            early = len(times) < _ENOUGH
             # What the answer before came too late by, this one seems too early by.
             short = not early and usual >= QUICK_S and took + self._last_excess < usual - _margin(times, usual)
             if not flagged and not short:
@@ -89,8 +89,9 @@ class Interruptions:
             times = self._times.get(kind, deque())
             if len(times) >= _ENOUGH:
                 usual = statistics.median(times)
-                return took < usual - _margin(times, usual)
-            return took < _SHARE_OF_LONGEST * max(times, default=took) if last else None
+                return usual >= QUICK_S and took < usual - _margin(times, usual)
+            longest = max(times, default=took)
+            return (longest >= QUICK_S and took < _SHARE_OF_LONGEST * longest) if last else None
 
     def was_whole(self, kind: Hashable) -> None:
         """A suspicious picture came out the same again: the server has become quicker, and the times begin anew."""

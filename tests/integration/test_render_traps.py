@@ -166,6 +166,7 @@ def test_an_answer_that_is_no_json_is_not_asked_for_for_ever(
             (picture,) = replace(renderer, server=replace(renderer.server, client=through)).render(
                 [make(renderer.server)]
             )
+        real.close()
     assert "is no JSON" in picture.error
     assert len(drawn_at(running)) == SOON.lost + 1
 
