@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from orchestrator.profile.load import load_profile
     from orchestrator.profile.model import Profile
     from orchestrator.render.engine import Picture, Renderer
+    from orchestrator.render.lint import prompt_problems
     from orchestrator.render.recipe import LoraUse, Recipe
     from orchestrator.workspace import Workspace
 
@@ -56,6 +57,7 @@ _PUBLIC = {
     "UpscaleMany": "orchestrator.a1111.requests",
     "Workspace": "orchestrator.workspace",
     "load_profile": "orchestrator.profile.load",
+    "prompt_problems": "orchestrator.render.lint",
 }
 
 __all__ = [
@@ -83,6 +85,7 @@ __all__ = [
     "Workspace",
     "__version__",
     "load_profile",
+    "prompt_problems",
 ]
 
 

@@ -26,18 +26,12 @@ class Dialect:
     keeps_replaced_loras: bool = False
     #: A LoRA whose hash the answer shows was really applied.
     hash_is_proof: bool = True
-    #: NaN comes back as 200 with a black picture instead of an error.
-    nan_is_black: bool = False
-    #: A checkpoint is loaded by the next picture and not when it is chosen.
-    loads_lazily: bool = False
     #: There is /sdapi/v1/schedulers, and a schedule is not a part of a sampler's name.
     has_schedulers: bool = True
     #: There is /sdapi/v1/sd-vae; without it VAEs are among /sdapi/v1/sd-modules.
     has_sd_vae: bool = True
     #: The second pass of a hires request has a CFG of its own, which is 1 unless it is sent.
     has_hr_cfg: bool = False
-    #: The hash shown for a LoRA without `sshs_model_hash` is that of the whole file, not of what follows its header.
-    hashes_whole_file: bool = False
 
 
 # Its source goes on without a layer whose sizes do not fit, as reForge was observed to do.
@@ -46,18 +40,14 @@ FORGE = Dialect(
     "Forge",
     drops_all_loras=True,
     keeps_replaced_loras=True,
-    nan_is_black=True,
-    loads_lazily=True,
     has_sd_vae=False,
     has_hr_cfg=True,
-    hashes_whole_file=True,
 )
 REFORGE = Dialect(
     "reForge",
     drops_all_loras=True,
     keeps_replaced_loras=True,
     hash_is_proof=False,
-    nan_is_black=True,
     has_hr_cfg=True,
 )
 CLASSIC = Dialect(
@@ -65,7 +55,6 @@ CLASSIC = Dialect(
     drops_all_loras=True,
     keeps_replaced_loras=True,
     hash_is_proof=False,
-    nan_is_black=True,
     has_schedulers=False,
 )
 

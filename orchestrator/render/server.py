@@ -194,7 +194,8 @@ def refuse_unknown(server: Server, recipes: Iterable[Recipe], loras: Sequence[Lo
         problems.update(dict.fromkeys(_request_problems(recipe)))
         for use in recipe.loras:
             if use.stem not in stems:
-                problems[lint.alias_hint(use.stem, loras) or unknown("LoRA", use.stem, stems)] = None
+                others = " It would leave out the other LoRA files of that prompt too." * server.dialect.drops_all_loras
+                problems[(lint.alias_hint(use.stem, loras) or unknown("LoRA", use.stem, stems)) + others] = None
         if has_lora_tag(recipe.prompt) or has_lora_tag(recipe.negative_prompt):
             problems[
                 "A prompt holds a <lora:…> tag: name the LoRA under `loras` instead, so that its file can be proven."
