@@ -18,6 +18,7 @@ from typing import Any
 
 from orchestrator.errors import Problem
 from orchestrator.kohya import packages as site
+from orchestrator.kohya.code_cache import remembered
 from orchestrator.kohya.install import SCRIPT_NAME, KohyaInstall
 
 #: sd-scripts v0.10.1: name → the module it imports for it (empty = comes with torch or transformers). Upper and lower
@@ -78,12 +79,13 @@ class Known:
 USUAL = Known(_OPTIMIZERS)
 
 
-def read(install: KohyaInstall) -> Known:
-    """What `install` knows, from its source and from the torch beside its Python; read once per process. Runs nothing.
+def read(install: KohyaInstall, cache: Path | None = None) -> Known:
+    """What `install` knows, from its source and from the torch beside its Python. Runs nothing.
 
-    Where a function is not found as in any known version, sd-scripts v0.10.1 is assumed.
+    Read once per process and, where a `cache` folder is given, once per version of the code. Where a function is not
+    found as in any known version, sd-scripts v0.10.1 is assumed.
     """
-    return _read(install.root, install.python, install.code_hash)
+    return _read(install.root, install.python, install.code_hash, cache)
 
 
 def problems(values: Mapping[str, Any], known: Known = USUAL) -> list[Problem]:
@@ -197,19 +199,29 @@ def _needed(values: Mapping[str, Any], known: Known) -> Iterator[tuple[str, str,
 
 
 @lru_cache(maxsize=16)
-def _read(root: Path, python: Path, _code_hash: str) -> Known:
-    source = _text(root / "library" / "train_util.py")
+def _read(root: Path, python: Path, code_hash: str, cache: Path | None) -> Known:
+    found = remembered(cache, "known", code_hash, Path(__file__), lambda: _from_source(root))
     return Known(
-        optimizers=_optimizers_of(_function(source, "get_optimizer")) or _OPTIMIZERS,
+        optimizers=found["optimizers"] or _OPTIMIZERS,
         torch_optimizers=_torch_optimizers(python) or _TORCH_OPTIMIZERS,
-        schedulers=_schedulers_of(_function(source, "get_scheduler_fix")) or _SCHEDULERS,
-        network_modules=tuple(
+        schedulers=tuple(found["schedulers"]) or _SCHEDULERS,
+        network_modules=tuple(found["network_modules"]),
+        imports=tuple(found["imports"]),
+    )
+
+
+def _from_source(root: Path) -> dict[str, Any]:
+    source = _text(root / "library" / "train_util.py")
+    return {
+        "optimizers": _optimizers_of(_function(source, "get_optimizer")),
+        "schedulers": _schedulers_of(_function(source, "get_scheduler_fix")),
+        "network_modules": [
             f"networks.{path.stem}"
             for path in sorted((root / "networks").glob("*.py"))
-            if re.search(r"^def create_network\b", _text(path), re.MULTILINE)
-        ),
-        imports=tuple(sorted(set(_foreign(_text(root / SCRIPT_NAME), root)) | set(_foreign(source, root)))),
-    )
+            if "\ndef create_network(" in _text(path)
+        ],
+        "imports": sorted({*_foreign(_text(root / SCRIPT_NAME), root), *_foreign(source, root)}),
+    }
 
 
 def _function(source: str, name: str) -> ast.FunctionDef | None:
@@ -271,14 +283,14 @@ def _compared(test: ast.expr) -> Iterator[str]:
                     yield text.value
 
 
-def _schedulers_of(function: ast.FunctionDef | None) -> tuple[str, ...]:
+def _schedulers_of(function: ast.FunctionDef | None) -> list[str]:
     """Every `SchedulerType.NAME`: its value is its name in small letters."""
     names = {
         node.attr.lower()
         for node in ast.walk(function or ast.Module([], []))
         if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and "SchedulerType" in node.value.id
     }
-    return tuple(sorted({*names, *_ALWAYS})) if names else ()
+    return sorted({*names, *_ALWAYS}) if names else []
 
 
 def _torch_optimizers(python: Path) -> tuple[str, ...]:
