@@ -6,10 +6,8 @@ argparse knows no choices for them, so a misspelt one is found only after the mo
 
 from __future__ import annotations
 
-import ast
 import difflib
 import re
-import sys
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
@@ -17,9 +15,10 @@ from pathlib import Path
 from typing import Any
 
 from orchestrator.errors import Problem
+from orchestrator.kohya import names_in_source
 from orchestrator.kohya import packages as site
 from orchestrator.kohya.code_cache import remembered
-from orchestrator.kohya.install import SCRIPT_NAME, KohyaInstall
+from orchestrator.kohya.install import KohyaInstall
 
 #: sd-scripts v0.10.1: name → the module it imports for it (empty = comes with torch or transformers). Upper and lower
 #: case do not matter to sd-scripts here.
@@ -53,8 +52,6 @@ _SCHEDULERS = (
     *("constant", "constant_with_warmup", "cosine", "cosine_with_min_lr", "cosine_with_restarts", "inverse_sqrt"),
     *("linear", "piecewise_constant", "polynomial", "warmup_stable_decay"),
 )
-#: In every version, though old ones do not name them in `get_scheduler_fix`.
-_ALWAYS = ("cosine", "linear")
 #: Optimizers whose learning rate is a factor around 1, found by themselves.
 ADAPTIVE = re.compile(r"dadapt\w*|prodigy|(\w+\.)+prodigy\w*", re.IGNORECASE)
 
@@ -200,117 +197,11 @@ def _needed(values: Mapping[str, Any], known: Known) -> Iterator[tuple[str, str,
 
 @lru_cache(maxsize=16)
 def _read(root: Path, python: Path, code_hash: str, cache: Path | None) -> Known:
-    found = remembered(cache, "known", code_hash, Path(__file__), lambda: _from_source(root))
+    found = remembered(cache, "known", code_hash, Path(names_in_source.__file__), lambda: names_in_source.read(root))
     return Known(
         optimizers=found["optimizers"] or _OPTIMIZERS,
-        torch_optimizers=_torch_optimizers(python) or _TORCH_OPTIMIZERS,
+        torch_optimizers=names_in_source.torch_optimizers(python) or _TORCH_OPTIMIZERS,
         schedulers=tuple(found["schedulers"]) or _SCHEDULERS,
         network_modules=tuple(found["network_modules"]),
         imports=tuple(found["imports"]),
     )
-
-
-def _from_source(root: Path) -> dict[str, Any]:
-    source = _text(root / "library" / "train_util.py")
-    return {
-        "optimizers": _optimizers_of(_function(source, "get_optimizer")),
-        "schedulers": _schedulers_of(_function(source, "get_scheduler_fix")),
-        "network_modules": [
-            f"networks.{path.stem}"
-            for path in sorted((root / "networks").glob("*.py"))
-            if "\ndef create_network(" in _text(path)
-        ],
-        "imports": sorted({*_foreign(_text(root / SCRIPT_NAME), root), *_foreign(source, root)}),
-    }
-
-
-def _function(source: str, name: str) -> ast.FunctionDef | None:
-    # Only this function is parsed: the whole file takes 100 ms.
-    start = source.find(f"\ndef {name}(") + 1
-    if start == 0:
-        return None
-    end = re.compile(r"^(?:def |class |@)", re.MULTILINE).search(source, start + 1)
-    try:
-        (tree,) = ast.parse(source[start : end.start() if end else len(source)]).body
-    except (SyntaxError, ValueError):
-        return None
-    return tree if isinstance(tree, ast.FunctionDef) else None
-
-
-def _optimizers_of(function: ast.FunctionDef | None) -> dict[str, str]:
-    """Every `optimizer_type == "Name".lower()` and what is imported where it holds."""
-    found: dict[str, str] = {}
-
-    def walk(statements: list[ast.stmt], module: str) -> None:
-        for statement in statements:
-            if not isinstance(statement, ast.If):
-                continue
-            inside = _imported(statement.body) or module
-            for name in _compared(statement.test):
-                found[name] = inside
-            walk(statement.body, inside)
-            walk(statement.orelse, module)
-
-    if function is not None:
-        walk(function.body, "")
-    return found
-
-
-def _imported(statements: list[ast.stmt]) -> str:
-    """The module imported in `statements` themselves, mostly inside a `try`; of a branch below them only in its
-    `else` (Prodigy's place beside the DAdapt family).
-    """
-    for statement in statements:
-        if isinstance(statement, (ast.Try, ast.If)):
-            inner = _imported(statement.body if isinstance(statement, ast.Try) else statement.orelse)
-            if inner:
-                return inner
-        elif isinstance(statement, ast.Import):
-            return statement.names[0].name.split(".")[0]
-    return ""
-
-
-def _compared(test: ast.expr) -> Iterator[str]:
-    for node in ast.walk(test):
-        if (
-            isinstance(node, ast.Compare)
-            and isinstance(node.left, ast.Name)
-            and node.left.id == "optimizer_type"
-            and isinstance(node.ops[0], ast.Eq)
-        ):
-            for text in ast.walk(node.comparators[0]):
-                if isinstance(text, ast.Constant) and isinstance(text.value, str) and text.value:
-                    yield text.value
-
-
-def _schedulers_of(function: ast.FunctionDef | None) -> list[str]:
-    """Every `SchedulerType.NAME`: its value is its name in small letters."""
-    names = {
-        node.attr.lower()
-        for node in ast.walk(function or ast.Module([], []))
-        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and "SchedulerType" in node.value.id
-    }
-    return sorted({*names, *_ALWAYS}) if names else []
-
-
-def _torch_optimizers(python: Path) -> tuple[str, ...]:
-    for folder in site.site_folders(python):
-        text = _text(folder / "torch" / "optim" / "__init__.py")
-        names = set(re.findall(r"^from (?:torch\.optim)?\.\w+ import ([A-Z]\w*)", text, re.MULTILINE))
-        if names:
-            return tuple(sorted(names - {"Optimizer"}))
-    return ()
-
-
-def _foreign(source: str, root: Path) -> Iterator[str]:
-    """Modules that `source` imports unconditionally and that neither Python nor the install has."""
-    for name in re.findall(r"^(?:import|from)\s+(\w+)", source, re.MULTILINE):
-        if name not in sys.stdlib_module_names and not (root / name).is_dir() and not (root / f"{name}.py").is_file():
-            yield name
-
-
-def _text(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8", errors="replace")
-    except OSError:
-        return ""
