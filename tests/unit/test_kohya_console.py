@@ -20,6 +20,7 @@ from orchestrator.kohya.console import (
     ModelSaved,
     NoData,
     Parser,
+    Phase,
     StateSaved,
     Step,
     Warned,
@@ -39,6 +40,7 @@ def test_a_real_log() -> None:
         Warned("WARNING", "no regularization images / 正則化画像が見つかりませんでした"),
         EpochStarted(1, 12),
         CheckpointSaved(f"{OUT}-000005.safetensors"),
+        Phase("saving"),
         StateSaved(""),
         EpochStarted(6, 12),
         StateSaved(""),
@@ -106,13 +108,13 @@ BARS = [
     ("steps:   0%|          | 0/48 [00:00<?, ?it/s]", Step(0, 48, None, None)),
     ("steps:  42%|████▏     | 5/12 [00:00<00:01,  6.16it/s, avr_loss=1.05]", Step(5, 12, 1.05, 1 / 6.16)),
     ("steps:  42%|####1     | 5/12 [00:00<00:01, 71.07s/it, avr_loss=0.0988] ", Step(5, 12, 0.0988, 71.07)),
-    ("steps:  36%|███▌  | 5/14 [3:11:30<5:40:05,  1.10s/it, avr_loss=1]", Step(5, 14, 1.0, 1.10)),
+    ("steps:  36%|███▌  | 5/14 [3:11:30<5:40:05,  1.10s/it, avr_loss=1]", Step(5, 14, 1.0, 1.10, 11_490)),
     (
         "steps:  1%| | 1/99 [00:01<00:02, 2.00s/it, Average key norm=0.3, Keys Scaled=4, "
         "avr_loss=tensor(0.1880, device='cuda:0')]",
-        Step(1, 99, 0.188, 2.0),
+        Step(1, 99, 0.188, 2.0, 1),
     ),
-    ("steps:  1%| | 1/99 [00:01<00:02, 2.00s/it, avr_loss=5e-05]", Step(1, 99, 5e-5, 2.0)),
+    ("steps:  1%| | 1/99 [00:01<00:02, 2.00s/it, avr_loss=5e-05]", Step(1, 99, 5e-5, 2.0, 1)),
 ]
 
 
@@ -123,7 +125,7 @@ def test_bars_of_every_shape(text: str, step: Step) -> None:
 
 @pytest.mark.parametrize("text", [
     "  0%|          | 0/4 [00:00<?, ?it/s]", "read caption: 100%|██████████| 4/4 [00:00<00:00, 19328.59it/s]",
-    "validation steps:  50%|█████     | 1/2 [00:00<00:00,  3.00it/s]", "epoch validation", "the epoch 3/4 began", "",
+    "epoch validation", "the epoch 3/4 began", "",
 ])  # fmt: skip
 def test_other_bars_and_lines_are_no_progress(text: str) -> None:
     assert _events(text) == []
