@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from orchestrator.errors import DatasetError, Problem, StorageError
-from orchestrator.files import picture_files, read_json, sha256_file
+from orchestrator.files import picture_files, sha256_file
 from orchestrator.training import captions, picture_facts, space
 from orchestrator.training.picture_facts import Facts
 
@@ -146,11 +146,10 @@ def checkpoint_sha256(path: Path, cache: Path) -> str:
     """The sha256 of a checkpoint, kept by path, size and time because the file has gigabytes.
 
     For a diffusers folder: the sha256 over the names and hashes of its files. Raises `OSError`; a cache that cannot be
-    written is done without.
+    read or written is done without.
     """
     kept_in = cache / "checkpoints.json"
-    kept = read_json(kept_in)
-    known: dict[str, str] = kept if isinstance(kept, dict) else {}
+    known: dict[str, str] = picture_facts.kept(kept_in)
     before = dict(known)
     if path.is_file():
         answer = _remembered(path, known)

@@ -47,9 +47,9 @@ def of(pictures: Sequence[Path], folder: Path, cache: Path | None = None) -> dic
     if new:
         with ThreadPoolExecutor(_THREADS) as pool:
             answer.update(zip(new, pool.map(examine, new), strict=True))
-    kept = {keys[picture]: facts for picture, facts in answer.items() if _settled(picture)}
-    if cache is not None and kept != known:
-        _store(cache, folder, kept)
+    settled = {keys[picture]: facts for picture, facts in answer.items() if _settled(picture)}
+    if cache is not None and settled != known:
+        _store(cache, folder, settled)
     return answer
 
 
@@ -82,6 +82,14 @@ def keep(path: Path, value: Any) -> None:
         write_json(path, value, durable=False)
 
 
+def kept(path: Path) -> dict[str, Any]:
+    """What `keep` wrote; nothing where it cannot be read."""
+    with contextlib.suppress(OrchestratorError):
+        value = read_json(path)
+        return value if isinstance(value, dict) else {}
+    return {}
+
+
 def _key(picture: Path) -> str:
     try:
         facts = picture.stat()
@@ -98,17 +106,14 @@ def _settled(picture: Path) -> bool:
 
 
 def _load(cache: Path | None, folder: Path) -> dict[str, Facts]:
-    if cache is None:
-        return {}
-    with contextlib.suppress(OrchestratorError, AttributeError, TypeError):
-        entries = read_json(cache / NAME).get(str(folder.absolute()), {})
+    entries = {} if cache is None else kept(cache / NAME).get(str(folder.absolute()), {})
+    try:
         return {key: Facts(**facts) for key, facts in entries.items()}
-    return {}
+    except (AttributeError, TypeError):  # of another release
+        return {}
 
 
 def _store(cache: Path, folder: Path, facts: dict[str, Facts]) -> None:
-    with contextlib.suppress(OrchestratorError):
-        before = read_json(cache / NAME)
-        # One entry a dataset: what was learned of pictures that are gone goes with it.
-        others = {k: v for k, v in before.items() if Path(k).is_dir()} if isinstance(before, dict) else {}
-        keep(cache / NAME, {**others, str(folder.absolute()): {key: asdict(f) for key, f in facts.items()}})
+    # One entry a dataset: what was learned of pictures that are gone goes with it.
+    others = {name: entry for name, entry in kept(cache / NAME).items() if Path(name).is_dir()}
+    keep(cache / NAME, {**others, str(folder.absolute()): {key: asdict(f) for key, f in facts.items()}})
