@@ -74,7 +74,6 @@ _ABOUT: Mapping[str, tuple[str, str, str]] = {
         "ae.safetensors of huggingface.co/black-forest-labs/FLUX.1-dev",
     ),
 }
-_PLACE = "base.path"
 
 
 @dataclass(frozen=True)
@@ -109,15 +108,12 @@ def identify(path: Path, components: Mapping[str, Path | str] | None = None) -> 
     """The base checkpoint at `path` with the `components` that belong to it (`clip_l`, `clip_g`, `t5xxl`, `ae`; an
     empty value is none).
 
-    Only headers are read. Raises `TrainingRefused` with everything that is missing, damaged, of a kind we do not train,
-    or another file than its name says.
+    Only headers are read. Raises `InputError` when the checkpoint is missing, damaged, or of a kind we do not train;
+    `TrainingRefused` (one, too) with everything that is wrong with the components, each with its place in the profile.
     """
-    try:
-        family, names = _folder(path) if path.is_dir() else _file(path)
-        given = {name: Path(value) for name, value in (components or {}).items() if str(value) not in {"", "."}}
-        problems = list(_component_problems(family, names, given))
-    except InputError as error:
-        problems = list(error.problems) if isinstance(error, TrainingRefused) else [_problem(_PLACE, error)]
+    family, names = _folder(path) if path.is_dir() else _file(path)
+    given = {name: Path(value) for name, value in (components or {}).items() if str(value) not in {"", "."}}
+    problems = list(_component_problems(family, names, given))
     if problems:
         raise TrainingRefused(problems)
     needed = _COMPONENTS.get(family, ())
@@ -136,12 +132,8 @@ def looks_like_hub_id(path: Path | str) -> bool:
     )
 
 
-def _refused(what: str, fix: str) -> TrainingRefused:
-    return TrainingRefused([Problem(_PLACE, what, fix)])
-
-
-def _problem(place: str, error: InputError) -> Problem:
-    return Problem(place, error.what.rstrip("."), error.fix.rstrip("."))
+def _refused(what: str, fix: str, cause: str = "") -> InputError:
+    return InputError(f"{what}.", cause=cause, fix=f"{fix}.")
 
 
 def _folder(path: Path) -> tuple[Family, frozenset[str]]:
@@ -150,25 +142,25 @@ def _folder(path: Path) -> tuple[Family, frozenset[str]]:
     except FileNotFoundError:
         raise _refused(
             f"{path} is a folder, but no diffusers model (it has no model_index.json)",
-            "name the checkpoint file itself in [base] path of lora.toml",
+            "Name the checkpoint file itself in [base] path of lora.toml",
         ) from None
     except (OSError, ValueError) as error:
-        raise _refused(f"{path / 'model_index.json'} cannot be read ({error})", "download the model again") from None
+        raise _refused(f"{path / 'model_index.json'} cannot be read ({error})", "Download the model again") from None
     pipeline = index.get("_class_name", "") if isinstance(index, dict) else ""
     usual: Family = "sdxl" if (path / "text_encoder_2").is_dir() else "sd1"
     family = _PIPELINES.get(pipeline, usual)
     if pipeline and pipeline not in _PIPELINES:
-        raise _refused(f"{path} is a {pipeline} model, which is not trained so far", "choose another base checkpoint")
+        raise _refused(f"{path} is a {pipeline} model, which is not trained so far", "Choose another base checkpoint")
     if family == "sd3":
         raise _refused(
             f"{path} is a folder in the diffusers layout, and sd-scripts reads SD3 models as one file only",
-            "name the publisher's .safetensors file",
+            "Name the publisher's .safetensors file",
         )
     parts = [f"diffusion_pytorch_model-0000{number}-of-00003.safetensors" for number in (1, 2, 3)]
     if family == "flux" and not all((path / "transformer" / part).is_file() for part in parts):
         raise _refused(
             f"{path / 'transformer'} lacks files of the Flux model ({parts[0]} and its two siblings)",
-            "download them again, or name the publisher's single .safetensors file",
+            "Download them again, or name the publisher's single .safetensors file",
         )
     if family == "sd1" and _hidden_size(path / "text_encoder" / "config.json") == 1024:
         family = "sd2"
@@ -186,47 +178,48 @@ def _file(path: Path) -> tuple[Family, frozenset[str]]:
     if not path.is_file():
         if looks_like_hub_id(path):
             raise _refused(
-                f"{path.as_posix()} looks like the id of a model on the Hugging Face hub, and nothing is downloaded "
-                "during a training",
-                "download its checkpoint once and name that file in [base] path of lora.toml",
+                f"{path.as_posix()} is no file of this machine; it looks like a model's id on the Hugging Face hub",
+                "Download its checkpoint once and name that file in [base] path of lora.toml",
+                "Nothing is downloaded for a training: it would wait for the network at night.",
             )
         raise _refused(
-            f"there is no base checkpoint at {path}; it was moved, or A1111 runs on another machine and its path "
-            "means nothing here",
-            "name a file on this machine in [base] path of lora.toml",
+            f"There is no base checkpoint at {path}",
+            "Name a file on this machine in [base] path of lora.toml",
+            "It was moved, or A1111 runs on another machine and its path means nothing here.",
         )
     suffix = path.suffix.lower()
     if suffix in _PICKLES:
         return "sd1", frozenset()
     if suffix not in {".safetensors", ".sft"}:
-        raise _refused(f"sd-scripts cannot read {path.name} ({suffix or 'no ending'})", "take a .safetensors file")
+        raise _refused(f"sd-scripts cannot read {path.name} ({suffix or 'no ending'})", "Take a .safetensors file")
     header = weights.read_header(path)
     if not header.complete:
         raise _refused(
-            f"the base checkpoint {path} is shorter than it should be, its download was probably cut off",
-            "download it again",
+            f"The base checkpoint {path} is shorter than it should be",
+            "Download it again",
+            "Its download was probably cut off.",
         )
     names = frozenset(header.tensors)
     for mark, what in _OTHERS:
         if any(mark in name for name in names):
-            raise _refused(f"{path.name} {what}", "choose an SD1.5, SD2, SDXL, SD3 or Flux checkpoint")
+            raise _refused(f"{path.name} {what}", "Choose an SD1.5, SD2, SDXL, SD3 or Flux checkpoint")
     family = next((family for mark, family in _MARKS if any(mark in name for name in names)), None)
     if family is None and any(name.startswith(("decoder.", "first_stage_model.")) for name in names):
-        raise _refused(f"{path.name} is a VAE, no checkpoint", "choose an SD1.5, SD2, SDXL, SD3 or Flux checkpoint")
+        raise _refused(f"{path.name} is a VAE, no checkpoint", "Choose an SD1.5, SD2, SDXL, SD3 or Flux checkpoint")
     if family == "sd3" and not any(name.startswith("model.diffusion_model.joint_blocks.") for name in names):
         raise _refused(
-            f"{path.name} is an SD3 model in a layout that sd-scripts does not read", "take the publisher's file"
+            f"{path.name} is an SD3 model in a layout that sd-scripts does not read", "Take the publisher's file"
         )
     if family == "sd3" and not any(name.startswith("first_stage_model.") for name in names):
-        raise _refused(f"{path.name} is an SD3 model without its VAE", "take the publisher's whole file")
+        raise _refused(f"{path.name} is an SD3 model without its VAE", "Take the publisher's whole file")
     entrance = header.tensors.get("img_in.weight") or header.tensors.get("model.diffusion_model.img_in.weight")
     if family == "flux" and entrance and len(entrance.shape) == 2 and entrance.shape[1] != 64:
         raise _refused(
             f"{path.name} is a Flux model for filling or control, whose LoRAs sd-scripts does not train",
-            "take FLUX.1-dev or a checkpoint made from it",
+            "Take FLUX.1-dev or a checkpoint made from it",
         )
     if suffix == ".sft" and family not in {"flux", "sd3"}:
-        raise _refused(f"sd-scripts takes {path.name} for a pickle because of its ending", "rename it to .safetensors")
+        raise _refused(f"sd-scripts takes {path.name} for a pickle because of its ending", "Rename it to .safetensors")
     return family or "sd1", names
 
 
@@ -250,7 +243,7 @@ def _wrong_file(place: str, name: str, path: Path) -> Iterator[Problem]:
     try:
         header = weights.read_header(path)
     except InputError as error:
-        yield _problem(place, error)
+        yield Problem(place, error.what.rstrip("."), error.fix.rstrip("."))
         return
     if not header.complete:
         yield Problem(place, f"{path} is shorter than it should be", "download it again")
@@ -262,7 +255,7 @@ def _wrong_file(place: str, name: str, path: Path) -> Iterator[Problem]:
         fits = entrance is not None and entrance.shape[1:2] == (16,)  # the VAE of SD1.5 and SDXL has 4
     if not fits:
         other = next(
-            (about[0] for key, about in reversed(_ABOUT.items()) if key != name and about[1] in header.tensors), ""
+            (_ABOUT[key][0] for key in ("clip_g", "clip_l", "t5xxl", "ae") if _ABOUT[key][1] in header.tensors), ""
         )
         seen = f", it looks like the {other}" if other and other != title else ""
         yield Problem(place, f"{path.name} is not the {title}{seen}", f"name the {title}, such as {source}")

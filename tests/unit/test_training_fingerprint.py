@@ -28,12 +28,12 @@ PNG = base64.b64decode("iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAIAAACQd1PeAAAADElEQVR4
 SD1, SD2, SDXL = "cond_stage_model.transformer.x", "cond_stage_model.model.x", "conditioner.embedders.1.x"
 ALL_OTHER: dict[str, Any] = {
     "epochs": 12, "save_every": 3, "batch_size": 2, "dim": 16, "alpha": 8, "unet_lr": 2e-4, "text_encoder_lr": 1e-5,
-    "optimizer": "Prodigy", "lr_scheduler": "constant", "warmup_steps": 10, "mixed_precision": "bf16",
+    "optimizer": "Prodigy", "lr_scheduler": "constant_with_warmup", "warmup_steps": 10, "mixed_precision": "bf16",
     "gradient_checkpointing": True, "clip_skip": 2, "seed": 7, "extra": {"min_snr_gamma": 5, "network_args": ["a=1"]},
 }  # fmt: skip
 GOLDEN: list[tuple[str, dict[str, Any], str]] = [
     (SD1, {}, "efc9462f0a0379cdbd29c2922c5cc73aafce244ea7e1bfb596eee2b737e07216"),
-    (SD1, ALL_OTHER, "99df903df3071497f7d2d6b35e5ecec73cc1a7050fd506ebe43b34f474867c54"),
+    (SD1, ALL_OTHER, "a66ef75ad385308a868d62fbaf8bcdf8aeb9574b04747784c8bb89b7e7739cc8"),
     (SD1, {"preset": "8gb", "text_encoder_lr": 0}, "fdcd662fd3ce6d642973f269360529deac6ff5c7f4cba9093124133de4759f13"),
     (
         SD1,
