@@ -69,8 +69,8 @@ def test_every_word_of_ours_reaches_sd_scripts(make: Make) -> None:
     expected = {
         "max_train_epochs": 40, "save_every_n_epochs": 5, "network_dim": 16, "network_alpha": 8.0, "unet_lr": 2e-4,
         "text_encoder_lr": [1e-5], "optimizer_type": "Prodigy", "lr_scheduler": "constant_with_warmup",
-        "lr_warmup_steps": 10, "mixed_precision": "bf16", "save_precision": "bf16", "gradient_checkpointing": True, "clip_skip": 2,
-        "seed": 7, "min_snr_gamma": 5, "caption_extension": ".txt", "network_module": "networks.lora",
+        "lr_warmup_steps": 10, "mixed_precision": "bf16", "save_precision": "bf16", "gradient_checkpointing": True,
+        "clip_skip": 2, "seed": 7, "min_snr_gamma": 5, "caption_extension": ".txt", "network_module": "networks.lora",
         "output_name": "ai_model_v1",
     }  # fmt: skip
     assert {key: given.values[key] for key in expected} == expected
