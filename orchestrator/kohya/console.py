@@ -73,7 +73,7 @@ _CONTINUATION = re.compile(r"\s{20,}(?=\S)")
 _STATE = re.compile(r"Random states saved in (?P<path>.+?)[\\/]random_states_\d+\.pkl")
 _SAMPLING = re.compile(r"generating sample images at step\D*(\d{1,12})")
 _EXCEPTION = re.compile(r"(?P<kind>[A-Za-z_][\w.]*)(?:: ?(?P<text>.*))?")
-_USAGE = re.compile(r"\S*\.py: error: (.+)")
+_USAGE = re.compile(r"(?:\S*\.py|Accelerate CLI tool.*): error: (.+)")
 _TRACEBACK = ("Traceback (most recent call last):", "Original Traceback (most recent call last):")
 
 
