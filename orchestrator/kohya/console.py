@@ -90,6 +90,7 @@ class Parser:
         self._rest = b""
         self._held = b""
         self._record: tuple[str, str] | None = None
+        self._wrapped = False
         self._failed: tuple[str, str] | None = None
         self._in_traceback = False
         self._harmless = False
@@ -147,6 +148,7 @@ class Parser:
         level = _record(text)
         if self._record is not None and level is None and _CONTINUATION.match(text):
             kind, so_far = self._record
+            self._wrapped = True
             self._record = (kind, f"{so_far} {_without_source(text.lstrip())}".strip()[:_MAX_TEXT])
             return
         if self._failed is not None and level is None and text[0].isspace():
@@ -155,7 +157,7 @@ class Parser:
             return
         yield from self._flush()
         if level is not None:
-            self._in_traceback = False
+            self._in_traceback = self._wrapped = False
             self._record = (level["level"], _without_source(level["text"]))
         else:
             yield from self._plain(text)
@@ -199,7 +201,8 @@ class Parser:
         elif level in {"WARNING", "ERROR", "CRITICAL"}:
             yield Warned("ERROR" if level == "CRITICAL" else level, text)
         elif text.startswith("Random states saved in"):
-            match = _STATE.search(text)
+            # A path that was broken over lines cannot be put together: a blank may have stood at the break, or none.
+            match = None if self._wrapped else _STATE.search(text)
             yield StateSaved("" if match is None else match["path"])
         elif text.startswith("model saved."):
             yield ModelSaved()
