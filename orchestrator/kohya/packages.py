@@ -9,7 +9,13 @@ from pathlib import Path
 #: Name to import → names of the packages that bring it, where the two differ.
 _BROUGHT_BY: Mapping[str, tuple[str, ...]] = {
     "bitsandbytes": ("bitsandbytes", "bitsandbytes-windows", "bitsandbytes-rocm"),
-    "cv2": ("opencv-python", "opencv-python-headless", "opencv-contrib-python", "opencv-contrib-python-headless"),
+    "cv2": (
+        "opencv-python",
+        "opencv",
+        "opencv-python-headless",
+        "opencv-contrib-python",
+        "opencv-contrib-python-headless",
+    ),
     "PIL": ("pillow", "pillow-simd"),
     "skimage": ("scikit-image",),
     "sklearn": ("scikit-learn",),
