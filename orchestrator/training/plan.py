@@ -18,7 +18,7 @@ from orchestrator.kohya import install as kohya_install
 from orchestrator.kohya.arguments import Argument
 from orchestrator.kohya.base_model import BaseModel
 from orchestrator.kohya.install import SCRIPT_NAME, KohyaInstall
-from orchestrator.profile.model import Guard, Launch, Profile, TrainingPlan
+from orchestrator.profile.model import Guard, Launch, Profile
 from orchestrator.training import identity, inputs, samples, value_checks, words
 from orchestrator.training.inputs import DatasetInput
 from orchestrator.training.preset import effective
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from orchestrator.training.record import RunRecord
 
 
+#: Further files of Flux and SD3, by our words and by sd-scripts'.
+_COMPONENTS = ("clip_l", "clip_g", "t5xxl", "ae")
 _ANEW = "train anew with `orchestrator train`"
 
 
@@ -128,7 +130,7 @@ def draft(
     except ProfileError as error:
         return Draft(None, tuple(_problem(text) for text in error.problems))
     problems: list[Problem] = []
-    base = _base(checkpoint, problems)
+    base = _base(checkpoint, _components(profile), problems)
     family, script = (base.family, base.script) if base else ("sd1", SCRIPT_NAME)
     try:
         accepted = kohya_arguments.read(install, script, workspace.cache)
@@ -138,7 +140,7 @@ def draft(
     have = packages.installed(install.python)
     output_name = workspace.run(profile.run_name).name
     written = words.values(chosen, family=family, output_name=output_name, accepted=accepted)
-    watched = {**_tensorboard(chosen, have, accepted), **samples.values(chosen)}
+    watched = {**words.tensorboard(chosen, have, accepted), **samples.values(chosen)}
     asked = {**watched, **written}
     problems += value_checks.problems(asked, chosen, accepted)
     problems += value_checks.missing(asked, chosen, install, have, workspace.cache)
@@ -156,7 +158,14 @@ def draft(
     )
     base_sha256 = inputs.checkpoint_sha256(checkpoint, workspace.cache)
     digits = identity.fingerprint(
-        values, dataset_values, data, base_sha256, install, script, components={}, cards=len(chosen.launch.gpus)
+        values,
+        dataset_values,
+        data,
+        base_sha256,
+        install,
+        script,
+        components={name: inputs.checkpoint_sha256(path, workspace.cache) for name, path in base.components.items()},
+        cards=len(chosen.launch.gpus),
     )
     folder = identity.folder(workspace, profile.run_name, digits)
     planned = TrainingPlanned(
@@ -168,7 +177,7 @@ def draft(
         base_sha256=base_sha256,
         dataset=data,
         # Where things lie, and what is only looked at, comes after the fingerprint, which does not depend on it.
-        values={**_placed(watched, folder), **values, **_paths(folder, checkpoint)},
+        values={**words.placed(watched, folder), **values, **_paths(folder, base)},
         dataset_values=dataset_values,
         epochs=chosen.epochs,
         save_every=chosen.save_every,
@@ -188,7 +197,7 @@ def draft(
         samples=tuple(samples.lines(chosen, profile, family)),
         packages=have,
     )
-    return Draft(planned, ())
+    return Draft(planned, (), value_checks.doubts(planned.values, chosen, data, workspace.profile))
 
 
 def from_record(record: RunRecord, folder: Path, *, guard: Guard | None = None) -> TrainingPlanned:
@@ -203,7 +212,7 @@ def from_record(record: RunRecord, folder: Path, *, guard: Guard | None = None) 
     base_path = Path(record.base["path"])
     looked = inputs.look(Path(record.dataset["folder"]))
     problems = list(looked.problems)
-    base = _base(base_path, problems)
+    base = _base(base_path, {name: record.values.get(name, "") for name in _COMPONENTS}, problems)
     if looked.dataset is not None and looked.dataset.sha256 != record.dataset["sha256"]:
         problems.append(Problem(record.dataset["folder"], "is not the dataset this run was begun with", _ANEW))
     if base is not None and inputs.checkpoint_sha256(base_path, workspace.cache) != record.base["sha256"]:
@@ -213,7 +222,7 @@ def from_record(record: RunRecord, folder: Path, *, guard: Guard | None = None) 
         problems.append(Problem(record.trainer["folder"], now, f"check that version out again; or {_ANEW}"))
     if problems or base is None or looked.dataset is None:
         raise TrainingRefused(problems)
-    values = {**record.values, **_paths(folder, base_path)}
+    values = {**record.values, **_paths(folder, base)}
     accepted = kohya_arguments.read(install, record.trainer["script"], workspace.cache)
     launch = _launch(command)
     return TrainingPlanned(
@@ -259,28 +268,25 @@ def _problem(text: str) -> Problem:
     return Problem(place, what) if colon else Problem("", text)
 
 
-def _base(checkpoint: Path, problems: list[Problem]) -> BaseModel | None:
+def _components(profile: Profile) -> dict[str, str]:
+    return {name: getattr(profile.base, name) for name in _COMPONENTS}
+
+
+def _base(checkpoint: Path, components: Mapping[str, Path | str], problems: list[Problem]) -> BaseModel | None:
     try:
-        return base_model.identify(checkpoint)
+        return base_model.identify(checkpoint, components)
+    except TrainingRefused as error:
+        problems += error.problems
+        return None
     except InputError as error:
         problems.append(Problem("base.path", error.what, " ".join(filter(None, (error.cause, error.fix)))))
         return None
 
 
-def _tensorboard(chosen: TrainingPlan, have: Mapping[str, str], accepted: Mapping[str, Argument]) -> dict[str, str]:
-    # Only where the package is seen: without it sd-scripts stops.
-    wanted = chosen.tensorboard and "tensorboard" in have and "logging_dir" in accepted
-    return {"logging_dir": "tensorboard"} if wanted else {}
-
-
-def _placed(watched: Mapping[str, Any], folder: Path) -> dict[str, Any]:
-    paths = {key: str(folder / watched[key]) for key in ("logging_dir", "sample_prompts") if key in watched}
-    return {**watched, **paths}
-
-
-def _paths(folder: Path, checkpoint: Path) -> dict[str, str]:
+def _paths(folder: Path, base: BaseModel) -> dict[str, str]:
     return {
-        "pretrained_model_name_or_path": str(checkpoint.absolute()),
+        **{name: str(path.absolute()) for name, path in base.components.items()},
+        "pretrained_model_name_or_path": str(base.path.absolute()),
         "dataset_config": str((folder / "dataset.toml").absolute()),
         "output_dir": str((folder / "lora").absolute()),
     }

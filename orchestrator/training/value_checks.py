@@ -8,12 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from orchestrator.errors import Problem
-from orchestrator.kohya import config_file, known
+from orchestrator.kohya import config_file, known, reason
 from orchestrator.kohya.arguments import Argument
 from orchestrator.kohya.install import KohyaInstall
 from orchestrator.profile.load import line_of
 from orchestrator.profile.model import TrainingPlan
 from orchestrator.training import words
+from orchestrator.training.inputs import DatasetInput
 
 
 def problems(values: Mapping[str, Any], chosen: TrainingPlan, accepted: Mapping[str, Argument]) -> list[Problem]:
@@ -44,6 +45,15 @@ def missing(
     return [_in_our_words(problem, chosen) if problem.place else problem for problem in found]
 
 
+def doubts(values: Mapping[str, Any], chosen: TrainingPlan, data: DatasetInput, profile: Path) -> tuple[Problem, ...]:
+    """Values that are allowed and hardly meant, in the profile's words."""
+    together = chosen.batch_size * max(len(chosen.launch.gpus), 1) * int(values.get("gradient_accumulation_steps") or 1)
+    # With pictures of several shapes it is a little more: each shape has batches of its own.
+    steps = -(-data.seen_per_epoch // together) * chosen.epochs
+    found = reason.doubts(values, pictures=data.seen_per_epoch, steps=steps)
+    return located((_in_our_words(doubt, chosen) for doubt in found), profile)
+
+
 def located(found: Iterable[Problem], profile: Path) -> tuple[Problem, ...]:
     """The same, each with its line where it stands in the file `profile`; a preset's value and a default have none."""
     try:
@@ -60,8 +70,5 @@ def located(found: Iterable[Problem], profile: Path) -> tuple[Problem, ...]:
     return tuple(answer)
 
 
-def _in_our_words(problem: Problem | str, chosen: TrainingPlan) -> Problem:
-    if isinstance(problem, str):
-        key, _, what = problem.partition(": ")
-        return Problem(words.place(key, chosen.extra), what)
+def _in_our_words(problem: Problem, chosen: TrainingPlan) -> Problem:
     return Problem(words.place(problem.place, chosen.extra), problem.what, problem.fix)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from orchestrator.errors import Problem
@@ -132,6 +133,22 @@ def values(
     if family in {"sd1", "sd2"} and chosen.clip_skip > 1:
         found["clip_skip"] = chosen.clip_skip
     return {**found, **chosen.extra}
+
+
+def tensorboard(chosen: TrainingPlan, have: Mapping[str, str], accepted: Mapping[str, Argument]) -> dict[str, str]:
+    """Argument for TensorBoard's files, the folder by its name alone; only where the trainer's Python, which has the
+    packages `have`, can write them: without it sd-scripts stops.
+    """
+    wanted = chosen.tensorboard and "tensorboard" in have and "logging_dir" in accepted
+    return {"logging_dir": "tensorboard"} if wanted else {}
+
+
+def placed(watched: Mapping[str, Any], folder: Path) -> dict[str, Any]:
+    """`watched` (samples, TensorBoard) with the names in it as paths in the run's `folder`."""
+    return {
+        **watched,
+        **{key: str(folder / watched[key]) for key in ("logging_dir", "sample_prompts") if key in watched},
+    }
 
 
 def into_dataset_file(
