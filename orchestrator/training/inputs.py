@@ -61,12 +61,13 @@ class DatasetInput:
 @dataclass(frozen=True)
 class Looked:
     """What a look at a dataset's folder found. `dataset` is None where `problems` speak against training on it;
-    `doubts` do not.
+    `doubts` do not. `groups` are there either way.
     """
 
     dataset: DatasetInput | None
     problems: tuple[Problem, ...] = ()
     doubts: tuple[Problem, ...] = ()
+    groups: tuple[GroupFolder, ...] = ()
 
 
 def look(folder: Path, cache: Path | None = None) -> Looked:
@@ -126,7 +127,7 @@ def _look(folder: Path, cache: Path | None) -> Looked:
     manifest = folder / "manifest.json"
     manifest_sha256 = sha256_file(manifest) if manifest.is_file() else ""
     dataset = None if problems else DatasetInput(folder, tuple(groups), digest.hexdigest(), manifest_sha256)
-    return Looked(dataset, _gathered(problems), _gathered(doubts))
+    return Looked(dataset, gathered(problems), gathered(doubts), tuple(groups))
 
 
 def read_dataset(folder: Path, cache: Path | None = None) -> DatasetInput:
@@ -244,7 +245,7 @@ def _other_files(folder: Path, pictures: Sequence[Path]) -> tuple[list[Problem],
     return problems, doubts
 
 
-def _gathered(found: Sequence[Problem]) -> tuple[Problem, ...]:
+def gathered(found: Sequence[Problem]) -> tuple[Problem, ...]:
     """The problems, those that many files share as one."""
     places: dict[tuple[str, str], list[str]] = {}
     for problem in found:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from orchestrator.errors import InputError, Problem, ProfileError, StorageError, TrainingRefused
-from orchestrator.kohya import base_model, dataset_config, toml_file
+from orchestrator.kohya import base_model, buckets, dataset_config, toml_file
 from orchestrator.kohya.install import KohyaInstall
 from orchestrator.profile.model import Profile
 from orchestrator.training import identity, inputs, preflight_run_folder, space
@@ -45,7 +45,7 @@ def preflight(
     doubts = [*drafted.doubts, *looked.doubts]
     if planned is not None and preflight_run_folder.needs_no_start(planned):
         return Ready(planned, tuple(doubts))
-    problems = [*drafted.problems, *looked.problems]
+    problems = [*drafted.problems, *looked.problems, *_shapeless(profile, planned, looked)]
     found = _run_folders(profile, workspace, planned)
     problems += found[0]
     doubts += found[1]
@@ -73,6 +73,32 @@ def _draft(
         return Draft(None, (Problem("", error.what, error.fix),))
     except OSError as error:  # a checkpoint that may not be read, a file where the run's folder should be
         return Draft(None, (Problem(str(error.filename or ""), f"cannot be used: {error.strerror or error}"),))
+
+
+def _shapeless(profile: Profile, planned: TrainingPlanned | None, looked: inputs.Looked) -> tuple[Problem, ...]:
+    """Pictures that are left no size to be trained at: sd-scripts divides by zero there, and names no file."""
+    if planned is not None:
+        dataset = planned.dataset_values["datasets"][0]
+    elif looked.groups and not any("bucket" in name for name in profile.training.extra):
+        subsets = [dataset_config.Subset(group.folder, group.repeats) for group in looked.groups]
+        dataset = dataset_config.values(subsets, resolution=profile.dataset.resolution)["datasets"][0]
+    else:
+        return ()
+    if not buckets.is_known(dataset):
+        return ()
+    return inputs.gathered(
+        [
+            Problem(
+                f"{group.folder.name}/{picture.name}",
+                f"{size[0]}×{size[1]} pixels leave nothing to train on at this resolution (sides come in steps of "
+                f"{dataset.get('bucket_reso_steps', 64)})",
+                "use a larger or less elongated picture, or raise dataset.resolution",
+            )
+            for group in looked.groups
+            for picture, size in zip(group.pictures, group.sizes, strict=True)
+            if all(size) and buckets.training_size(size, dataset) is None
+        ]
+    )
 
 
 def _run_folders(
