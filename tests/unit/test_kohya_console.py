@@ -177,6 +177,51 @@ def test_a_chain_of_tracebacks_gives_each_exception() -> None:
     ]
 
 
+def test_a_traceback_glued_to_a_bar_is_found() -> None:
+    """A crash in the middle of a step: the bar before it has no line end (unnamed bars likewise)."""
+    bar = "steps:  17%|█▋        | 2/12 [00:00<00:04,  2.50it/s, avr_loss=1.1] "
+    crash = 'Traceback (most recent call last):\n  File "t.py", line 1\nValueError: no\n'
+    assert _events(bar + crash) == [Step(2, 12, 1.1, 0.4), Failed("ValueError", "no")]
+    assert _events("\r 25%|██▌       | 1/4 [00:00<00:01,  1.84it/s]" + crash) == [Failed("ValueError", "no")]
+
+
+def test_an_exception_goes_on_over_indented_lines() -> None:
+    text = (
+        "Traceback (most recent call last):\nRuntimeError: Error(s) in loading:\n\tsize mismatch for a\n\tand b\nbye\n"
+    )
+    assert _events(text) == [Failed("RuntimeError", "Error(s) in loading: size mismatch for a and b")]
+
+
+def test_the_exception_of_a_loader_process_is_found() -> None:
+    text = (
+        'Traceback (most recent call last):\n  File "t.py", line 1\n'
+        "OSError: Caught OSError in DataLoader worker process 0.\nOriginal Traceback (most recent call last):\n"
+        '  File "w.py", line 1\nOSError: image file is truncated\n\n'
+    )
+    assert _events(text)[-1] == Failed("OSError", "image file is truncated")
+
+
+def test_python_tidying_up_is_no_failure() -> None:
+    text = "Exception ignored in: <function x>\nTraceback (most recent call last):\n  File\nAttributeError: gone\n"
+    assert _events(text) == []
+    assert _events(text + "Traceback (most recent call last):\nValueError: no\n") == [Failed("ValueError", "no")]
+
+
+def test_numbers_that_are_none_are_survived() -> None:
+    digits = "9" * 5000
+    for text in (
+        f"steps: 1%|#| {digits}/{digits} [00:01<00:02, 1.2.3it/s, avr_loss=1.2.3]", f"epoch {digits}/{digits}",
+        f"steps: 1%|#| 1/2 [:::<00:02, {digits}s/it]", f"steps: 1%|#| 1/2 [00:01<00:02, 1.00s/it, avr_loss={digits}]",
+    ):  # fmt: skip
+        assert all(isinstance(e, (Step, LossIsNaN)) for e in _events(text))
+
+
+def test_the_launchers_refusal() -> None:
+    assert _events("Accelerate CLI tool: error: unrecognized arguments: --x") == [
+        Failed("argparse", "unrecognized arguments: --x")
+    ]
+
+
 def test_a_refused_command_line() -> None:
     assert _events("usage: train_network.py [-h]\ntrain_network.py: error: unrecognized arguments: --x") == [
         Failed("argparse", "unrecognized arguments: --x")
