@@ -36,7 +36,7 @@ class FromStart:
 
 @dataclass(frozen=True)
 class FromState:
-    """Go on from a complete state after `epoch` epochs: all but the clock is as it was."""
+    """Go on from a complete state after `epoch` epochs, with its optimizer, learning rates and random numbers."""
 
     path: Path
     epoch: int
