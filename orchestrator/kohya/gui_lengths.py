@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from orchestrator.kohya.arguments import Argument
-from orchestrator.kohya.gui_values import number
+from orchestrator.kohya.gui_values import number, truth
 from orchestrator.kohya.gui_words import Note
 
 
@@ -24,6 +24,8 @@ def length(given: Mapping[str, Any], values: dict[str, Any], seen_per_epoch: int
     if not epochs and steps and seen_per_epoch:
         batch = max(int(number(given["train_batch_size"], 1)), 1)
         together = max(int(number(given.get("gradient_accumulation_steps"), 1)), 1)
+        if truth(given.get("multi_gpu")):
+            together *= max(int(number(given.get("num_processes"), 1)), 1)
         per_epoch = math.ceil(math.ceil(seen_per_epoch / batch) / together)
         epochs = math.ceil(steps / per_epoch)
         why = f"{per_epoch} steps an epoch; whole epochs are trained here"

@@ -102,7 +102,7 @@ def convert(
             values[target] = value
         elif not _zero_means_nothing(key, value, arguments[target], given):
             default = arguments[target].default
-            why = f"the GUI writes no 0: it trained with {default}; 0 is [training.extra] {target} = 0"
+            why = f"the GUI writes no 0: it trained with {default}; for 0 write [training.extra] {target} = 0"
             notes.append(Note("ambiguous", key, given[key], f"{target} = {default}", why))
     values["network_module"], network_args, more = gui_network.network(given)
     notes += more
@@ -110,6 +110,8 @@ def convert(
         values["network_args"] = network_args
     for part in (_attention, _tokens, _trackers, gui_lengths.rates, _noted_noise, _optimizer):
         notes += part(given, values)
+    if "text_encoder_lr" in values and "text_encoder_lr" in arguments and arguments["text_encoder_lr"].many:
+        values["text_encoder_lr"] = [values["text_encoder_lr"]]
     notes += gui_lengths.length(given, values, seen_per_epoch)
     notes += gui_lengths.warmup(given, values, arguments)
     notes += _seed(given, values)
@@ -179,6 +181,8 @@ def _attention(given: Mapping[str, Any], values: dict[str, Any]) -> list[Note]:
 def _tokens(given: Mapping[str, Any], values: dict[str, Any]) -> list[Note]:
     # 75 is what it is without; sd-scripts' own choices are 150 and 225.
     count = int(number(given.get("max_token_length"), 75))
+    if any(truth(given.get(gui_words.CHECKBOXES[kind][0])) for kind in ("flux", "sd3")):
+        return []  # these have other text encoders, and do not use it
     if count in (150, 225):
         values["max_token_length"] = count
     elif count not in (0, 75):
@@ -231,7 +235,8 @@ def _dropped(given: Mapping[str, Any], kind: str, arguments: Mapping[str, Argume
             continue
         if key in gui_words.DROPPED:
             usual = (key, value) in {("caption_extension", ".txt"), ("dynamo_backend", "no")}
-            notes += [] if usual else [Note("dropped", key, value, "", gui_words.DROPPED[key])]
+            shown = "(not shown)" if key in gui_words.SECRET else value
+            notes += [] if usual else [Note("dropped", key, shown, "", gui_words.DROPPED[key])]
         elif key not in gui_words.SILENT and key not in gui_network.WORDS and key not in gui_words.NOISE:
             target = gui_words.OF_MODEL.get(kind, {}).get(key) or gui_words.RENAMED.get(key, key)
             # Words of another kind of model are in every preset, and in no way in effect.

@@ -66,7 +66,8 @@ def additional(text: str, arguments: Mapping[str, Argument]) -> tuple[dict[str, 
         rest = [joined] if equals else words[start:position]
         found = _named(name.replace("-", "_"), arguments) if word.startswith("--") else None
         if found is None:
-            why = "this sd-scripts has no such argument"
+            several = sum(key.startswith(name.replace("-", "_")) for key in arguments if name) > 1
+            why = "several arguments begin so" if several else "this sd-scripts has no such argument"
             notes.append(Note("dropped", f"additional_parameters {word}", " ".join(rest), "", why))
         elif problem := _taken(found, rest, values):
             notes.append(Note("dropped", f"additional_parameters {word}", " ".join(rest), "", problem))

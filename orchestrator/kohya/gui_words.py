@@ -181,6 +181,8 @@ DROPPED: Mapping[str, str] = {
     "save_state_to_huggingface": "nothing is uploaded",
     "t5xxl_lr": "the T5 text encoder is not trained",
 }
+#: Their values are shown nowhere.
+SECRET = frozenset({"wandb_api_key", "huggingface_token"})
 #: Say nothing about the training: what the GUI shows, or what is read together with another word.
 SILENT = frozenset(
     {

@@ -121,8 +121,9 @@ def test_what_a_file_of_train_data_dir_says() -> None:
 def test_a_file_that_says_nothing_or_nonsense_still_gives_a_profile() -> None:
     assert _profile({}).training.dim == 32
     odd = {
-        "ss_network_dim": "many", "ss_seed": "-4", "ss_num_epochs": "[1, 2]", "ss_datasets": "[{]", "ss_network_args": "1",
-        "ss_resolution": "None", "ss_unet_lr": "nan", "ss_dataset_dirs": "[]", "ss_tag_frequency": '{"a": 1}',
+        "ss_network_dim": "many", "ss_seed": "-4", "ss_num_epochs": "[1, 2]", "ss_datasets": "[{]",
+        "ss_network_args": "1", "ss_resolution": "None", "ss_unet_lr": "nan", "ss_dataset_dirs": "[]",
+        "ss_tag_frequency": '{"a": 1}',
         "ss_output_name": "\x07", "ss_clip_skip": "0", "ss_optimizer": "(", "ss_mixed_precision": "fp8",
     }  # fmt: skip
     found = _profile(odd)
@@ -134,7 +135,8 @@ def test_sdxl_and_flux_files_know_their_family() -> None:
     assert "clip_skip" not in xl.training.extra
     flux = _profile(
         {"ss_base_model_version": "flux1", "ss_network_module": "networks.lora_flux", "ss_guidance_scale": "3.5",
-         "ss_timestep_sampling": "flux_shift", "ss_model_prediction_type": "raw", "ss_text_encoder_lr": "[5e-05, 1e-05]"}
+         "ss_timestep_sampling": "flux_shift", "ss_model_prediction_type": "raw",
+         "ss_text_encoder_lr": "[5e-05, 1e-05]"}
     )  # fmt: skip
     assert flux.training.extra == {"guidance_scale": 3.5, "text_encoder_lr": [5e-05, 1e-05]}
 
