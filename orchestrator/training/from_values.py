@@ -180,7 +180,7 @@ def _of_dataset_file(dataset: Mapping[str, Any], size: list[int]) -> dict[str, A
     written = {**usual["general"], **usual["datasets"][0]}
     bucketed = dataset.get("enable_bucket", True)
     limited = bucketed and not dataset.get("bucket_no_upscale", True)
-    idle = {"resolution", "batch_size"}
+    idle = {"resolution", "batch_size", "subsets", "caption_extension"}
     idle |= set() if bucketed else {"bucket_reso_steps", "bucket_no_upscale"}
     idle |= set() if limited else {"min_bucket_reso", "max_bucket_reso"}  # ignored where nothing is enlarged
     return {

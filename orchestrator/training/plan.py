@@ -39,8 +39,8 @@ class TrainingPlanned:
 
     `fingerprint` (64 hex digits) names what decides the outcome: the values, the dataset's content, the base
     checkpoint's content and the version of sd-scripts. Two trainings with the same fingerprint are the same training.
-    `samples` are the lines of the prompt file, `packages` what the trainer's Python has installed (name → version),
-    `changes` the values that differ from the plan's in this attempt alone (a remedy for full memory).
+    `samples` are the lines of the prompt file, `packages` what the trainer's Python has (name → version), `changes` the
+    values that differ from the plan's in this attempt alone (a remedy for full memory).
     """
 
     name: str
@@ -93,7 +93,7 @@ class TrainingPlanned:
 
 @dataclass(frozen=True)
 class Draft:
-    """A training as far as it could be planned: `planned` is None exactly when there are `problems`."""
+    """A training as far as it could be planned: `planned` is None where there are `problems`, or no dataset."""
 
     planned: TrainingPlanned | None
     problems: tuple[Problem, ...]
@@ -130,7 +130,7 @@ def draft(
     except ProfileError as error:
         return Draft(None, tuple(_problem(text) for text in error.problems))
     problems: list[Problem] = []
-    base = _base(checkpoint, _components(profile), problems)
+    base = _base(checkpoint, {name: getattr(profile.base, name) for name in _COMPONENTS}, problems)
     family, script = (base.family, base.script) if base else ("sd1", SCRIPT_NAME)
     try:
         accepted = kohya_arguments.read(install, script, workspace.cache)
@@ -200,15 +200,20 @@ def draft(
     return Draft(planned, (), value_checks.doubts(planned.values, chosen, data, workspace.profile))
 
 
-def from_record(record: RunRecord, folder: Path, *, guard: Guard | None = None) -> TrainingPlanned:
+def from_record(
+    record: RunRecord, folder: Path, *, python: Path | None = None, guard: Guard | None = None
+) -> TrainingPlanned:
     """The plan of a run that was begun before, from its own record in `folder`: no profile is needed to go on.
+
+    `python` is kohya's, that of the last attempt when not given.
 
     Raises `TrainingRefused` when dataset, base checkpoint or sd-scripts are not what they were (it would be another
     training), `KohyaNotFound`, `StorageError`.
     """
     workspace = Workspace(folder.absolute().parent.parent)
     command = record.attempts[-1].command if record.attempts else ()
-    install = kohya_install.find(Path(record.trainer["folder"]), python=command[0] if command else None)
+    python = python or (Path(command[0]) if command else None)
+    install = kohya_install.find(Path(record.trainer["folder"]), python=python)
     base_path = Path(record.base["path"])
     looked = inputs.look(Path(record.dataset["folder"]))
     problems = list(looked.problems)
@@ -222,9 +227,8 @@ def from_record(record: RunRecord, folder: Path, *, guard: Guard | None = None) 
         problems.append(Problem(record.trainer["folder"], now, f"check that version out again; or {_ANEW}"))
     if problems or base is None or looked.dataset is None:
         raise TrainingRefused(problems)
-    values = {**record.values, **_paths(folder, base)}
     accepted = kohya_arguments.read(install, record.trainer["script"], workspace.cache)
-    launch = _launch(command)
+    values = {**record.values, **_paths(folder, base)}
     return TrainingPlanned(
         name=record.name,
         folder=folder.absolute(),
@@ -249,7 +253,7 @@ def from_record(record: RunRecord, folder: Path, *, guard: Guard | None = None) 
         fingerprint=record.fingerprint,
         cache=workspace.cache,
         guard=guard or Guard(),
-        launch=launch,
+        launch=_launch(command),
         samples=samples.read(folder),
         packages=packages.installed(install.python),
     )
@@ -266,10 +270,6 @@ def _launch(command: Sequence[str]) -> Launch:
 def _problem(text: str) -> Problem:
     place, colon, what = text.partition(": ")
     return Problem(place, what) if colon else Problem("", text)
-
-
-def _components(profile: Profile) -> dict[str, str]:
-    return {name: getattr(profile.base, name) for name in _COMPONENTS}
 
 
 def _base(checkpoint: Path, components: Mapping[str, Path | str], problems: list[Problem]) -> BaseModel | None:
