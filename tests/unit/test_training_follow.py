@@ -114,6 +114,25 @@ def test_what_was_done_before_somebody_watched_does_not_spoil_what_is_left() -> 
     assert last.rate_s == pytest.approx(3.0) and last.seconds_left == pytest.approx(270.0)
 
 
+def test_what_stood_in_the_log_already_is_not_timed(tmp_path: Path) -> None:
+    log = tmp_path / "console.log"
+    bars = [f"\rsteps:  1%|#| {n}/90 [01:{n:02d}<00:02,  2.00s/it, avr_loss=0.5]" for n in range(1, 31)]
+    log.write_text("".join(bars), encoding="utf-8")
+    watch, _ = _watch(epochs=1)
+    seen: list[float | None] = []
+
+    def look(watch: Watch, now: float) -> Stop | None:
+        seen.append(watch.pace.step_at)
+        if len(seen) == 1:
+            with log.open("a", encoding="utf-8") as stream:
+                stream.write("\rsteps:  1%|#| 31/90 [01:31<00:02,  2.00s/it, avr_loss=0.5]\r")
+        return Stop("disk", "") if len(seen) == 2 else None
+
+    follow(log, watch, lambda: True, poll_s=0, look=look)
+    assert seen[0] is None and seen[1] is not None
+    assert watch.step == 31
+
+
 def test_the_phase_is_known() -> None:
     watch, _ = _watch()
     seen = [watch.phase]

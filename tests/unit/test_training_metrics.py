@@ -71,6 +71,13 @@ def test_what_was_trained_again_counts_as_it_was_done_last(tmp_path: Path) -> No
     assert [p.mean_loss for p in found] == [0.7] * 8 + [0.3] * 8
 
 
+def test_steps_that_were_lost_and_not_trained_again_yet_are_not_counted(tmp_path: Path) -> None:
+    first = Source(_log(tmp_path / "1", 1, 10, 16, loss="0.7"), (), 0, 4)
+    second = Source(_log(tmp_path / "2", 1, 1, 16, epoch=3, loss="0.3"), (), 2, 4)
+    collect([first, second], tmp_path / "m")
+    assert [(p.step, p.mean_loss) for p in read(tmp_path / "m")][-2:] == [(8, 0.7), (9, 0.3)]
+
+
 def test_nan_is_kept_in_a_file_that_stays_json(tmp_path: Path) -> None:
     collect([Source(GOLDEN / "console" / "nan.log", (), 0, 2)], tmp_path / "m")
     for line in (tmp_path / "m").read_text(encoding="utf-8").splitlines():
