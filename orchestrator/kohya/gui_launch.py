@@ -29,7 +29,7 @@ def launch_of(given: Mapping[str, Any]) -> tuple[dict[str, Any], list[Note]]:
 
 
 def samples_of(given: Mapping[str, Any]) -> tuple[dict[str, Any], list[Note]]:
-    """`prompts`, `every_epochs` (0 = with every saved file) `sampler` (empty where the GUI draws none), and notes."""
+    """`prompts`, `every_epochs` (0 = with every file), `sampler` (empty where the GUI draws none), and notes."""
     lines = [line.strip() for line in str(given.get("sample_prompts") or "").splitlines()]
     prompts = tuple(line for line in lines if line and not line.startswith("#"))
     epochs, steps = (int(number(given.get(f"sample_every_n_{unit}"), 0)) for unit in ("epochs", "steps"))
