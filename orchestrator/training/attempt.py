@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from orchestrator import processes
+from orchestrator.files import write_json
 from orchestrator.kohya import command, config_file, toml_file
 from orchestrator.kohya.state import FromState, FromWeights
 from orchestrator.processes import Child, ProcessId
-from orchestrator.training import inputs, latents, outcome, resume, samples, space
+from orchestrator.training import advice, inputs, latents, outcome, resume, samples, space
 from orchestrator.training.events import Note, TrainingEvent
 from orchestrator.training.plan import TrainingPlanned
 from orchestrator.training.record import Attempt, RunRecord, now, write_record
+
+#: The record as it was at the first start: what a run was made from, should its `run.json` be lost.
+BEGUN_NAME = "begun.json"
 
 
 @dataclass(frozen=True)
@@ -96,19 +99,6 @@ def environment(planned: TrainingPlanned) -> dict[str, str]:
     )
 
 
-def laid_over(planned: TrainingPlanned, changes: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
-    """The values of both configurations with `changes`: what stands in the dataset's file is changed there."""
-    dataset = copy.deepcopy(dict(planned.dataset_values))
-    values = dict(planned.values)
-    for key, value in changes.items():
-        places = [entry for entry in dataset["datasets"] if key in entry]
-        for entry in places:
-            entry[key] = value
-        if not places:
-            values[key] = value
-    return values, dataset
-
-
 def _prepare(
     planned: TrainingPlanned, record: RunRecord, changes: Mapping[str, Any], tell: Callable[[TrainingEvent], None]
 ) -> RunRecord:
@@ -125,7 +115,7 @@ def _prepare(
                 "That is second best, for the optimizer and the learning rates begin anew."
             )
         )
-    values, dataset_values = laid_over(planned, changes)
+    values, dataset_values = advice.applied(changes, planned.values, planned.dataset_values)
     samples.write(planned.folder, planned.samples)
     config_file.write(planned.config, values)
     toml_file.write(planned.dataset_config, dataset_values)
@@ -153,6 +143,8 @@ def _prepare(
         status="running", attempts=(*record.attempts, attempt), packages=dict(planned.packages), proof=()
     )
     write_record(planned.folder, record)
+    if not (planned.folder / BEGUN_NAME).exists():
+        write_json(planned.folder / BEGUN_NAME, record.model_dump(mode="json"))
     return record
 
 

@@ -7,13 +7,14 @@ start a training, on the record as it then is: the first to come closes the atte
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any, NoReturn
 
 from orchestrator.errors import OrchestratorError
 from orchestrator.kohya.console import Event, Failed, NoData
 from orchestrator.kohya.failure import Reason
-from orchestrator.training import attempt, ending_words, outcome, resume, samples
+from orchestrator.training import attempt, ending_words, metrics, outcome, resume, samples
 from orchestrator.training.follow import Watch, follow
 from orchestrator.training.guards import Stop
 from orchestrator.training.plan import TrainingPlanned
@@ -60,6 +61,7 @@ def close(planned: TrainingPlanned, seen: Seen, may_restart: Callable[[int], boo
         raise ending_words.stopped_elsewhere(planned, record)
     exit_code = record.attempts[-1].exit_code if seen.exit_code is None else seen.exit_code
     record = taken_in(record, seen.watch)
+    planned = replace(planned, changes=record.attempts[-1].changes)
     if seen.stop is not None:
         return _fail(
             planned, record, exit_code, ending_words.stopped_by_guard(planned, seen.stop, seen.watch, gone=gone)
@@ -91,7 +93,7 @@ def finish(planned: TrainingPlanned, record: RunRecord, proof: Proof, exit_code:
     ended = record.attempts[-1].ended_at or now()
     if exit_code is None:  # nobody saw the end: the final file's time is the best witness
         ended = min(ended, planned.final_file.stat().st_mtime)
-    record = record.with_last_attempt(ended_at=ended, exit_code=exit_code, why="")
+    record = _measured(planned, record.with_last_attempt(ended_at=ended, exit_code=exit_code, why=""))
     record = record.changed(
         status="finished",
         files=outcome.saved_files(planned, proof.files),
@@ -106,7 +108,8 @@ def finish(planned: TrainingPlanned, record: RunRecord, proof: Proof, exit_code:
 
 def write_end(planned: TrainingPlanned, record: RunRecord, status: str, why: str, exit_code: int | None) -> None:
     """Write down that the last attempt ended without finishing the training."""
-    record = record.with_last_attempt(ended_at=record.attempts[-1].ended_at or now(), exit_code=exit_code, why=why)
+    ended = record.attempts[-1].ended_at or now()
+    record = _measured(planned, record.with_last_attempt(ended_at=ended, exit_code=exit_code, why=why))
     path = planned.folder / RECORD_NAME
     since = path.stat().st_mtime if path.exists() else 0.0
     known = {file.file: file for file in record.files}
@@ -138,6 +141,7 @@ def unseen(planned: TrainingPlanned, record: RunRecord) -> RunRecord:
     if not record.attempts or record.attempts[-1].ended_at is not None:
         return record
     last = record.attempts[-1]
+    planned = replace(planned, changes=last.changes)
     log = planned.folder / last.log
     watch = hear(planned, last)
     reason = ending_words.reason(planned, watch, None)
@@ -178,6 +182,23 @@ def _record(planned: TrainingPlanned, seen: Seen) -> RunRecord:
     if record is None or len(record.attempts) < seen.number:
         raise ending_words.folder_gone(planned)
     return record
+
+
+def _measured(planned: TrainingPlanned, record: RunRecord) -> RunRecord:
+    """The record with the metrics of all its attempts, written anew from their logs; unchanged where that fails: no
+    curve is worth a lost ending.
+    """
+    logging = planned.values.get("logging_dir")
+    sources = metrics.sources(planned.folder, record.attempts, planned.epochs, Path(logging) if logging else None)
+    try:
+        covered = metrics.collect(sources, planned.folder / metrics.METRICS_NAME)
+    except OrchestratorError:
+        return record
+    attempts = tuple(
+        each.model_copy(update={"steps": found.steps or each.steps, "step_s": found.step_s or each.step_s})
+        for each, found in zip(record.attempts, covered, strict=True)
+    )
+    return record.changed(attempts=attempts, metrics=metrics.METRICS_NAME)
 
 
 def _seconds(record: RunRecord) -> float:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from orchestrator import processes
 from orchestrator.errors import OrchestratorError, StorageError, TrainingFailed, WorkspaceError
 from orchestrator.kohya import failure
 from orchestrator.kohya.failure import Reason
-from orchestrator.training import outcome, resume
+from orchestrator.kohya.state import FromState
+from orchestrator.training import advice, outcome, resume
 from orchestrator.training.follow import Watch
 from orchestrator.training.guards import Stop
 from orchestrator.training.plan import TrainingPlanned
@@ -18,12 +20,23 @@ from orchestrator.training.record import RunRecord
 
 def reason(planned: TrainingPlanned, watch: Watch, exit_code: int | None) -> Reason | None:
     """Why the trainer ended, from its last words, with the advice for this training."""
-    return failure.explain(watch.said, exit_code)
+    changes = planned.changes
+    tried = ", ".join(f"{key} = {value}" for key, value in changes.items())
+    return failure.explain(watch.said, exit_code, advice.memory_advice(remedies(planned, watch), tried=tried))
 
 
 def first_remedy(planned: TrainingPlanned, watch: Watch) -> dict[str, Any] | None:
     """What the first remedy for full memory that may be tried without asking would change."""
-    return None
+    remedy = advice.automatic(remedies(planned, watch))
+    return None if remedy is None else dict(remedy.changes)
+
+
+def remedies(planned: TrainingPlanned, watch: Watch) -> list[advice.Remedy]:
+    """What helps against memory that ran out where `watch` saw the training end, on top of `planned.changes`."""
+    values, dataset_values = advice.applied(planned.changes, planned.values, planned.dataset_values)
+    so_far = replace(planned, values=values, dataset_values=dataset_values)
+    has_state = isinstance(resume.point(planned), FromState)
+    return advice.remedies(so_far, watch.phase, planned.packages, has_state=has_state)
 
 
 def how_it_ended(exit_code: int | None) -> str:

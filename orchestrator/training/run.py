@@ -58,6 +58,7 @@ class Restarts:
         """Whether to start again, now that the training would go on after `epoch`. Counts it."""
         if epoch > self.epoch:
             self.epoch, self.used = epoch, 0
+            return self.allowed > 0
         self.used += 1
         return self.used <= self.allowed
 
