@@ -80,8 +80,10 @@ def prove(planned: TrainingPlanned, record: RunRecord) -> Proof:
         for problem in _problems_of(planned, path, asked, record, plain_data=not changes):
             said.setdefault(problem, []).append(path.name)
     for problem, names in said.items():
-        where = names[0] if len(names) == 1 else f"{names[0]} and {len(names) - 1} more"
-        problems.append(f"the final LoRA file {problem}" if names == [final.name] else f"{where} {problem}")
+        if len(names) > 1:
+            problems.append(f"{names[0]} and {len(names) - 1} more: each {problem}")
+        else:
+            problems.append(f"{'the final LoRA file' if names[0] == final.name else names[0]} {problem}")
     return Proof(tuple(problems), tuple(whole), () if problems else _praise(planned, whole), lost)
 
 
