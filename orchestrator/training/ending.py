@@ -6,6 +6,7 @@ start a training, on the record as it then is: the first to come closes the atte
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -51,7 +52,6 @@ def close(planned: TrainingPlanned, seen: Seen, may_restart: Callable[[int], boo
     `may_restart` is asked with the epoch the next attempt would go on from. Call it while `starting` is held. Raises
     `TrainingFailed`, `StorageError`.
     """
-    gone = seen.stop is None or attempt.stop_all(None, planned.config)
     record = _record(planned, seen)
     if len(record.attempts) > seen.number or (record.status == "running" and record.attempts[-1].ended_at is not None):
         return Again(changes=record.attempts[-1].changes)
@@ -63,6 +63,7 @@ def close(planned: TrainingPlanned, seen: Seen, may_restart: Callable[[int], boo
     record = taken_in(record, seen.watch)
     planned = replace(planned, changes=record.attempts[-1].changes)
     if seen.stop is not None:
+        gone = attempt.stop_all(attempt.recorded(record), planned.config)
         return _fail(
             planned, record, exit_code, ending_words.stopped_by_guard(planned, seen.stop, seen.watch, gone=gone)
         )
@@ -127,11 +128,19 @@ def stopped(planned: TrainingPlanned, watch: Watch | None) -> NoReturn:
     """Ctrl-C: end the trainer and say where the same command goes on. Call it while `starting` is held. Raises
     `KeyboardInterrupt`.
     """
-    gone = attempt.stop_all(None, planned.config)
     record = read_record(planned.folder)
+    gone = attempt.stop_all(None if record is None else attempt.recorded(record), planned.config)
     if record is not None and record.attempts and record.attempts[-1].ended_at is None:
         write_end(planned, record if watch is None else taken_in(record, watch), "stopped", "stopped by Ctrl-C", None)
     raise KeyboardInterrupt(ending_words.interrupted(planned, watch, gone=gone)) from None
+
+
+def not_started(planned: TrainingPlanned, error: OrchestratorError) -> None:
+    """Write down that a start failed before there was a trainer."""
+    with contextlib.suppress(OrchestratorError):
+        record = read_record(planned.folder)
+        if record is not None and record.attempts and record.status == "running":
+            write_end(planned, record, "failed", record.attempts[-1].why or ending_words.short(error), None)
 
 
 def unseen(planned: TrainingPlanned, record: RunRecord) -> RunRecord:

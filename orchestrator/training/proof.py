@@ -116,7 +116,7 @@ def _problems_of(
 
 def _dataset_problems(planned: TrainingPlanned, metadata: Mapping[str, str], *, plain: bool) -> Iterator[str]:
     folders = _json(metadata, "ss_dataset_dirs")
-    if isinstance(folders, dict) and folders:
+    if isinstance(folders, dict) and folders and not _sets_aside(planned):
         for group in planned.dataset.groups:
             entry = folders.get(group.folder.name)
             seen = (entry.get("n_repeats"), entry.get("img_count")) if isinstance(entry, dict) else (0, 0)
@@ -133,6 +133,13 @@ def _dataset_problems(planned: TrainingPlanned, metadata: Mapping[str, str], *, 
         size = [size, size] if isinstance(size, int) else size
         if plain and isinstance(entry.get("resolution"), list) and size is not None and entry["resolution"] != [*size]:
             yield f"was trained at resolution {entry['resolution']}, not {[*size]}"
+
+
+def _sets_aside(planned: TrainingPlanned) -> bool:
+    """Whether some pictures are kept for validation, and are thus not counted."""
+    places = [planned.values, planned.dataset_values.get("general") or {}, *planned.dataset_values["datasets"]]
+    places += [subset for entry in planned.dataset_values["datasets"] for subset in entry.get("subsets") or ()]
+    return any(place.get("validation_split") for place in places)
 
 
 def _praise(planned: TrainingPlanned, files: list[Path]) -> tuple[str, ...]:

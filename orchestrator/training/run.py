@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from orchestrator import processes
+from orchestrator.errors import OrchestratorError
 from orchestrator.files import sha256_file
 from orchestrator.kohya import command
 from orchestrator.training import attempt, ending, ending_words, outcome
@@ -144,6 +145,9 @@ def _hold(
             return attempt.launch(planned, record, changes or {}, tell)
         except KeyboardInterrupt:
             ending.stopped(planned, None)
+        except OrchestratorError as error:
+            ending.not_started(planned, error)
+            raise
 
 
 def _supervise(

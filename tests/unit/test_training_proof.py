@@ -110,6 +110,12 @@ def test_other_ways_to_write_the_same_and_silence_are_no_difference(tmp_path: Pa
     assert prove(plan_, record(plan_)).finished
 
 
+def test_pictures_kept_for_validation_are_not_missed(tmp_path: Path) -> None:
+    plan_ = _all(tmp_path, values={"validation_split": 0.3})
+    lora(plan_, 6, ss_dataset_dirs='{"2_woman": {"n_repeats": 2, "img_count": 2}}')
+    assert prove(plan_, record(plan_)).finished
+
+
 def test_one_difference_of_many_files_is_one_sentence(tmp_path: Path) -> None:
     plan_ = _all(tmp_path)
     for epoch in (2, 4, 6):
