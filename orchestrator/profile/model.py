@@ -254,9 +254,9 @@ class TrainingPlan(_Part):
     """Rank of the LoRA (network_dim)."""
     alpha: Annotated[float, Field(gt=0, le=1024)] = 16.0
     """Scales what is learned by alpha / dim (network_alpha)."""
-    unet_lr: Annotated[float, Field(gt=0, lt=1)] = 1e-4
-    """Learning rate of the U-Net."""
-    text_encoder_lr: Annotated[float, Field(ge=0, lt=1)] = 5e-5
+    unet_lr: Annotated[float, Field(gt=0, le=10)] = 1e-4
+    """Learning rate of the U-Net; 1.0 for optimizers that find their own (Prodigy, D-Adaptation)."""
+    text_encoder_lr: Annotated[float, Field(ge=0, le=10)] = 5e-5
     """Learning rate of the text encoder; 0 = it is not trained."""
     optimizer: Name = "AdamW8bit"
     """By sd-scripts' name; AdamW8bit needs bitsandbytes there."""
