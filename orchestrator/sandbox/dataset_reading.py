@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from orchestrator.sandbox.buckets import BucketRules, Buckets, Size, fill, training_size
+from orchestrator.sandbox.buckets import BucketRules, Buckets, Size, fill, size_in_cache_name, training_size
 from orchestrator.sandbox.captions import count_tags, read_captions, warn_about_missing
 from orchestrator.sandbox.console_output import Console, bar_over
 from orchestrator.sandbox.dataset_options import DatasetOptions, SubsetOptions
@@ -201,7 +201,7 @@ def _read_folder(
         return [], 0
     paths = sorted(path for path in folder.iterdir() if path.name.endswith(_EXTENSIONS))
     console.info("get image size from name of cache files", "train_util.py:2005")
-    sizes = {path: _size_in_cache_name(path, cache_end) for path in bar_over(paths)}
+    sizes = {path: size_in_cache_name(path, cache_end) for path in bar_over(paths)}
     known = sum(size is not None for size in sizes.values())
     console.info(f"set image size from cache files: {known}/{len(paths)}", "train_util.py:2035")
     share = options.values["validation_split"] or 0.0
@@ -221,17 +221,6 @@ def _training_part(paths: list[Path], share: float, seed: int | None) -> list[Pa
     if seed is not None:
         random.Random(seed).shuffle(shuffled)
     return shuffled[: len(shuffled) - round(len(shuffled) * share)]
-
-
-def _size_in_cache_name(path: Path, end: str) -> Size | None:
-    """The size in the name of a latents file beside the picture, "img0_0096x0096_sd.npz"; nothing is opened."""
-    for cached in sorted(path.parent.glob("*" + end)):
-        stem = cached.name[: -len(end)]
-        name, _, size = stem.rpartition("_")
-        if name == path.stem and "x" in size:
-            width, height = size.split("x")
-            return int(width), int(height)
-    return None
 
 
 def _sorted_into_buckets(index: int, options: DatasetOptions, gathered: _Gathered, console: Console) -> ReadDataset:
