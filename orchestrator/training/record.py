@@ -142,7 +142,7 @@ def read_record(folder: Path) -> RunRecord | None:
     except ValidationError as error:
         raise WorkspaceError(
             f"{folder / RECORD_NAME} is damaged ({error.error_count()} wrong entries).",
-            fix=f"Rename the folder {folder.name}; its LoRA files stay usable, and the training begins anew.",
+            fix=f"`orchestrator runs rebuild {folder.name}` puts it together again from what lies in the folder.",
         ) from error
 
 

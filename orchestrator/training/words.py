@@ -58,6 +58,8 @@ _DECIDED = frozenset(
         "output_name",
         "resume",
         "initial_epoch",
+        "max_train_epochs",
+        "save_every_n_epochs",
         "initial_step",
         "skip_until_initial_step",
         "max_train_steps",

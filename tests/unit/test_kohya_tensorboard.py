@@ -26,7 +26,7 @@ def test_everything_the_real_writer_wrote_is_read() -> None:
     assert WHOLE[-2] == Scalar("lr/unet", 8, 1e-4, 1763816211.0)
 
 
-@settings(max_examples=40)
+@settings(max_examples=40, deadline=None)
 @given(st.integers(0, GOLDEN.stat().st_size))
 def test_a_file_cut_off_anywhere_gives_what_is_whole(tmp_path_factory: pytest.TempPathFactory, cut: int) -> None:
     path = tmp_path_factory.mktemp("tb") / "events"
@@ -36,7 +36,7 @@ def test_a_file_cut_off_anywhere_gives_what_is_whole(tmp_path_factory: pytest.Te
     assert len(found) >= (cut - 150) // 56  # records are at most 56 bytes, the first three are the file's own
 
 
-@settings(max_examples=40)
+@settings(max_examples=40, deadline=None)
 @given(st.binary(max_size=80))
 def test_bytes_left_by_a_power_cut_end_the_reading(tmp_path_factory: pytest.TempPathFactory, tail: bytes) -> None:
     path = tmp_path_factory.mktemp("tb") / "events"
