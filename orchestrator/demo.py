@@ -137,7 +137,7 @@ def _train(profile: Profile, workspace: Workspace, stage: Stage, checkpoint: Pat
     stage.show_check(checked.result)
     pipeline.build_dataset(profile, workspace, checked.pictures)
     pipeline.train_version(
-        profile, workspace, stage.install, checkpoint, client=stage.client, on_event=stage.on_training
+        profile, workspace, stage.install, checkpoint, a1111=lambda: stage.client, on_event=stage.on_training
     )
 
 

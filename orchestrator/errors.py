@@ -5,7 +5,8 @@
     │   ├── ProfileError                     lora.toml or a shipped profile
     │   ├── WorkspaceError                   the folder is not a workspace, or something in it is missing
     │   ├── PictureError                     a file that is no usable picture
-    │   └── DatasetError                     a dataset that cannot be built or trained on
+    │   ├── DatasetError                     a dataset that cannot be built or trained on
+    │   └── TrainingRefused                  everything that speaks against a training, before it is started
     ├── InstallError                     4   a program we drive is missing or does not answer
     │   ├── ServerUnreachable                A1111
     │   │   ├── ServerStarting                   … something answers, but has no API (yet)
@@ -25,6 +26,7 @@ line, 130 is Ctrl-C.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 
@@ -83,6 +85,32 @@ class PictureError(InputError):
 
 class DatasetError(InputError):
     """A dataset cannot be built, or must not be trained on."""
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One thing that is wrong, where it stands (`training.extra.network_dimm`, a file, a line) and its cure."""
+
+    place: str
+    what: str
+    fix: str = ""
+
+    def __str__(self) -> str:
+        place = f"{self.place}: " if self.place else ""
+        return f"{place}{self.what}" + (f" ({self.fix})" if self.fix else "")
+
+
+class TrainingRefused(InputError):
+    """A training was not started. `problems` holds everything found, so that one look mends it all."""
+
+    def __init__(self, problems: Sequence[Problem]) -> None:
+        self.problems = tuple(problems)
+        count = "1 problem" if len(self.problems) == 1 else f"{len(self.problems)} problems"
+        listed = "\n".join(f"  {problem}" for problem in self.problems)
+        super().__init__(
+            f"The training was not started, {count}:\n{listed}",
+            fix="Mend what is listed and run the same command again; the graphics card was not touched.",
+        )
 
 
 class InstallError(OrchestratorError):

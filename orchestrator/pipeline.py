@@ -10,12 +10,13 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from orchestrator.errors import InputError, OrchestratorError, ServerError, ServerUnreachable, WorkspaceError
+from orchestrator.errors import InputError, OrchestratorError, WorkspaceError
 from orchestrator.files import write_json
 
 if TYPE_CHECKING:
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from orchestrator.kohya.install import KohyaInstall
     from orchestrator.lora.catalog import LoraFile
     from orchestrator.lora.deploy import Deployed
+    from orchestrator.lora.publish import Published
     from orchestrator.pictures.making import MadeSet
     from orchestrator.pictures.price import Price
     from orchestrator.pictures.ramp import Ramp
@@ -36,11 +38,14 @@ if TYPE_CHECKING:
     from orchestrator.profile.model import Expectation, PictureSet, Profile
     from orchestrator.render.engine import Renderer
     from orchestrator.training.events import TrainingEvent
+    from orchestrator.training.preflight import Ready
     from orchestrator.training.run import TrainingRun
     from orchestrator.vision.model import Measurement
     from orchestrator.workspace import Workspace
 
 OnProgress = Callable[[str, int, int], None]
+#: How long a training that is over waits for A1111 to answer that it has unloaded (it may be drawing), in seconds.
+_UNLOADED_WITHIN_S = 10.0
 
 
 def _quiet(what: str, done: int, total: int) -> None:
@@ -143,45 +148,122 @@ def build_dataset(profile: Profile, workspace: Workspace, pictures: Sequence[Dat
     return build(profile, workspace, list(pictures) if pictures is not None else collect(profile, workspace))
 
 
+def check_training(profile: Profile, workspace: Workspace, install: KohyaInstall, checkpoint: Path) -> None:
+    """Raise `TrainingRefused` with everything that speaks against the training and can be told before there are
+    pictures.
+    """
+    from orchestrator.errors import TrainingRefused
+    from orchestrator.training.inputs import Looked
+    from orchestrator.training.plan import draft
+
+    problems = draft(profile, install, workspace, checkpoint, Looked(None)).problems
+    if problems:
+        raise TrainingRefused(problems)
+
+
 def train_version(
     profile: Profile,
     workspace: Workspace,
     install: KohyaInstall,
     checkpoint: Path,
     *,
-    client: A1111 | None = None,
+    a1111: Callable[[], A1111] | None = None,
     on_event: Callable[[TrainingEvent], None] | None = None,
 ) -> TrainingRun:
     """dataset → training: train this version, go on with what was interrupted, or return what is finished.
 
-    With a `client`, A1111 frees the graphics card's memory for as long as sd-scripts trains.
+    Nothing is started while anything speaks against it (`TrainingRefused`). With `a1111`, which opens a client, A1111
+    frees the graphics card's memory for as long as sd-scripts trains.
     """
-    from orchestrator.training.plan import plan
-    from orchestrator.training.run import is_finished, train
+    from orchestrator.training.preflight import preflight
+
+    ready = preflight(profile, install, workspace, checkpoint=checkpoint)
+    return train_ready(ready, a1111=a1111, on_event=on_event)
+
+
+def train_ready(
+    ready: Ready,
+    *,
+    a1111: Callable[[], A1111] | None = None,
+    on_event: Callable[[TrainingEvent], None] | None = None,
+) -> TrainingRun:
+    """Train what `preflight` found nothing against. What it doubts is told when the training is really begun."""
+    from orchestrator.training.events import Note, Started
+    from orchestrator.training.run import train
     from orchestrator.training.runs import note_asked
 
-    planned = plan(profile, install, workspace, checkpoint=checkpoint)
-    with _card_for_training(None if is_finished(planned) else client):
-        run = train(planned, on_event=on_event)
+    doubts = list(ready.doubts)
+    with _card_for_training(a1111, on_event) as listener:
+
+        def listen(event: TrainingEvent) -> None:
+            if isinstance(event, Started) and not event.adopted and not event.resumed_from:
+                while doubts:
+                    listener(Note(f"Worth a look: {doubts.pop(0)}"))
+            listener(event)
+
+        run = train(ready.planned, on_event=listen)
     note_asked(run.folder)
     return run
 
 
+def resume_run(
+    workspace: Workspace,
+    name: str,
+    *,
+    a1111: Callable[[], A1111] | None = None,
+    on_event: Callable[[TrainingEvent], None] | None = None,
+) -> TrainingRun:
+    """Go on with the run `name` as it was begun, whatever the profile says by now."""
+    from orchestrator.training import runs
+
+    with _card_for_training(a1111, on_event) as listener:
+        run = runs.resume(workspace, name, listener)
+    runs.note_asked(run.folder)
+    return run
+
+
 @contextlib.contextmanager
-def _card_for_training(client: A1111 | None) -> Iterator[None]:
-    if client is None:
-        yield
+def _card_for_training(
+    a1111: Callable[[], A1111] | None, on_event: Callable[[TrainingEvent], None] | None
+) -> Iterator[Callable[[TrainingEvent], None]]:
+    """Gives the listener to train with: A1111 frees the card once the trainer runs, and loads its checkpoint again at
+    the end.
+
+    In a thread: sd-scripts takes longer to load than A1111 to unload, and a webui that is drawing or hung must not keep
+    the training from starting.
+    """
+    from orchestrator.training.events import Started
+
+    tell = on_event or (lambda event: None)
+    if a1111 is None:
+        yield tell
         return
-    # A webui that is not running holds nothing; one that cannot unload (forks) may still leave enough memory.
-    with contextlib.suppress(ServerUnreachable, ServerError):
-        client.unload_checkpoint()
-    try:
-        yield
-    finally:
-        # The training's own outcome matters more than a webui that was closed meanwhile; it loads by itself when it is
-        # asked to draw.
+    opened: list[A1111] = []
+    threads: list[threading.Thread] = []
+
+    def unload() -> None:
+        # A webui that is not running holds nothing; one that cannot unload (forks) may still leave enough memory.
         with contextlib.suppress(OrchestratorError):
-            client.reload_checkpoint()
+            client = a1111()
+            client.unload_checkpoint()
+            opened.append(client)
+
+    def listen(event: TrainingEvent) -> None:
+        if isinstance(event, Started) and not threads:
+            threads.append(threading.Thread(target=unload, name="unload A1111", daemon=True))
+            threads[0].start()
+        tell(event)
+
+    try:
+        yield listen
+    finally:
+        for thread in threads:
+            thread.join(_UNLOADED_WITHIN_S)
+        for client in opened:
+            # The training's own outcome matters more than a webui that was closed meanwhile; it loads by itself when it
+            # is asked to draw.
+            with contextlib.suppress(OrchestratorError):
+                client.reload_checkpoint()
 
 
 def base_checkpoint(profile: Profile, renderer: Renderer | None, *, named: str = "") -> Path:
@@ -232,6 +314,41 @@ def lora_files(workspace: Workspace, run_name: str) -> list[LoraFile]:
     from orchestrator.training.runs import current_run
 
     return catalog(workspace.run(current_run(workspace, run_name).name) / "lora")
+
+
+def publish_epoch(
+    profile: Profile,
+    workspace: Workspace,
+    epoch: int,
+    name: str,
+    folder: Path,
+    *,
+    run_name: str = "",
+    weight: float = 0,
+) -> Published:
+    """training → lora: one epoch of a run (the profile's when not named) as `<name>.safetensors` in `folder`, with the
+    card A1111 shows for it. Raises `InputError` for an epoch that was not saved and a name that is taken.
+    """
+    from orchestrator.lora.publish import card, publish
+    from orchestrator.training.runs import current_run
+
+    run = current_run(workspace, run_name or profile.run_name)
+    files = {file.epoch: file for file in lora_files(workspace, run.name)}
+    if epoch not in files:
+        raise InputError(
+            f"{run.name} has no LoRA file of epoch {epoch}.", fix=f"There are: {', '.join(map(str, files)) or 'none'}."
+        )
+    own = run.values.get("output_name") == workspace.run(profile.run_name).name
+    described = card(
+        files[epoch],
+        run=run.name,
+        family=run.base.get("family", ""),
+        # The trigger of another version may have been another one.
+        trigger=profile.trigger if own else "",
+        weight=weight,
+        base_sha256=run.base.get("sha256", ""),
+    )
+    return publish(files[epoch], folder, name, card=described)
 
 
 def draw_grids(

@@ -11,7 +11,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,8 @@ from orchestrator.files import storage_error
 #: Windows' process creation flags by value, for the names exist in `subprocess` only there.
 CREATE_NEW_PROCESS_GROUP = 0x00000200
 CREATE_NO_WINDOW = 0x08000000
+CREATE_BREAKAWAY_FROM_JOB = 0x01000000
+_ACCESS_DENIED = 5
 #: Two processes with the same number cannot have started within this time of each other; clocks of psutil tick in 10
 #: ms.
 _SAME_START_S = 1.0
@@ -55,16 +57,31 @@ class Child:
             self.popen.returncode = 0
 
 
-def start_options(platform: str = sys.platform) -> dict[str, Any]:
+@dataclass(frozen=True)
+class Activity:
+    """What a process and everything it started are seen to do. `status` is psutil's word for the process itself;
+    `cpu_s` are seconds of computing since its start and `read` and `written` bytes, children counted (None = not told).
+    """
+
+    status: str
+    cpu_s: float
+    read: int | None
+    written: int | None
+    children: int
+
+
+def start_options(platform: str = sys.platform) -> tuple[dict[str, Any], ...]:
     """How a child must be started so that Ctrl-C in our terminal does not reach it, and so that it has no window of
-    its own.
+    its own; where there are several ways, each is tried when the one before is refused.
 
     On Windows a console window could freeze the child (a click selects text and stops its output), and Ctrl-C goes to
-    everything of our process group; elsewhere the session is what counts.
+    everything of our process group; elsewhere the session is what counts. A terminal may hold us in a job that ends
+    with it: the child leaves that job where the job allows it.
     """
     if platform == "win32":
-        return {"creationflags": CREATE_NEW_PROCESS_GROUP | CREATE_NO_WINDOW}
-    return {"start_new_session": True}
+        flags = CREATE_NEW_PROCESS_GROUP | CREATE_NO_WINDOW
+        return {"creationflags": flags | CREATE_BREAKAWAY_FROM_JOB}, {"creationflags": flags}
+    return ({"start_new_session": True},)
 
 
 def start(argv: Sequence[str], *, folder: Path, environment: Mapping[str, str], log: Path) -> Child:
@@ -79,8 +96,9 @@ def start(argv: Sequence[str], *, folder: Path, environment: Mapping[str, str], 
     except OSError as error:
         raise storage_error(error, log) from error
     with output:
-        try:
-            popen = subprocess.Popen(
+
+        def spawn(options: Mapping[str, Any]) -> subprocess.Popen[bytes]:
+            return subprocess.Popen(
                 list(argv),
                 cwd=folder,
                 env=dict(environment),
@@ -88,8 +106,11 @@ def start(argv: Sequence[str], *, folder: Path, environment: Mapping[str, str], 
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 close_fds=True,
-                **start_options(),
+                **options,
             )
+
+        try:
+            popen = first_allowed(spawn, start_options())
         except OSError as error:
             raise InstallError(
                 f"{argv[0]} could not be started ({error.strerror or error}).",
@@ -98,16 +119,33 @@ def start(argv: Sequence[str], *, folder: Path, environment: Mapping[str, str], 
     return Child(_identity(popen.pid), popen)
 
 
+def first_allowed(
+    spawn: Callable[[Mapping[str, Any]], subprocess.Popen[bytes]], ways: Sequence[Mapping[str, Any]]
+) -> subprocess.Popen[bytes]:
+    """What `spawn` makes of the first of `ways` that Windows does not refuse with "access denied". Raises `OSError`."""
+    for options in ways[:-1]:
+        try:
+            return spawn(options)
+        except OSError as error:
+            if getattr(error, "winerror", None) != _ACCESS_DENIED:
+                raise
+    return spawn(ways[-1])
+
+
 def is_running(identity: ProcessId) -> bool:
     """Whether exactly that process still runs. A finished one whose parent has not asked for its end yet does not."""
     return _process(identity) is not None
 
 
 def find(*arguments: str) -> ProcessId | None:
-    """The running process of this user that has all `arguments` on its command line, the oldest when there are
-    several.
+    """The oldest of `find_all`, None when there is none."""
+    return next(iter(find_all(*arguments)), None)
 
-    Finds a child whose start we did not live to write down.
+
+def find_all(*arguments: str) -> list[ProcessId]:
+    """The running processes that have all `arguments` on their command line, the oldest first.
+
+    Finds a child whose start we did not live to write down, and the ones a launcher that was killed left behind.
     """
     found: list[ProcessId] = []
     for process in psutil.process_iter():
@@ -116,29 +154,56 @@ def find(*arguments: str) -> ProcessId | None:
                 found.append(ProcessId(process.pid, process.create_time()))
         except (psutil.Error, OSError):
             continue
-    return min(found, key=lambda identity: identity.created, default=None)
+    return sorted(found, key=lambda identity: identity.created)
+
+
+def activity(identity: ProcessId) -> Activity | None:
+    """What a process does, its children counted; None when it is gone."""
+    process = _process(identity)
+    if process is None:
+        return None
+    try:
+        family = [process, *process.children(recursive=True)]
+        status = process.status()
+    except psutil.Error:
+        return None
+    cpu, read, written = 0.0, 0, 0
+    told = False
+    for member in family:
+        with contextlib.suppress(psutil.Error):
+            times = member.cpu_times()
+            cpu += times.user + times.system
+        # macOS has no such counters, and another user's are not shown.
+        with contextlib.suppress(psutil.Error, AttributeError, OSError):
+            counted = member.io_counters()  # type: ignore[attr-defined,unused-ignore]
+            read, written, told = read + counted.read_bytes, written + counted.write_bytes, True
+    return Activity(str(status), cpu, read if told else None, written if told else None, len(family) - 1)
 
 
 def stop_tree(identity: ProcessId, *, grace_s: float = 5.0) -> bool:
-    """End a process and everything it started: first politely, after `grace_s` seconds by force. True = nothing of it
-    is left.
+    """`stop_trees` of one process."""
+    return stop_trees([identity], grace_s=grace_s)
+
+
+def stop_trees(identities: Iterable[ProcessId], *, grace_s: float = 5.0) -> bool:
+    """End processes and everything they started: first politely, after `grace_s` seconds by force. True = nothing of
+    them is left.
 
     A polite word exists only outside Windows. The children are listed before anything is stopped, since they lose
     their parent with it.
     """
-    process = _process(identity)
-    if process is None:
-        return True
-    family = [process]
-    with contextlib.suppress(psutil.Error):  # it may end in this very moment; wait_procs tells
-        family += process.children(recursive=True)
-    for member in family:
+    family: dict[int, psutil.Process] = {}
+    for process in filter(None, map(_process, identities)):
+        family[process.pid] = process
+        with contextlib.suppress(psutil.Error):  # it may end in this very moment; wait_procs tells
+            family.update({child.pid: child for child in process.children(recursive=True)})
+    for member in family.values():
         _quietly(member.terminate)
-    _, left = psutil.wait_procs(family, timeout=grace_s)
+    _, left = psutil.wait_procs(list(family.values()), timeout=grace_s)
     for member in left:
         _quietly(member.kill)
     _, left = psutil.wait_procs(left, timeout=grace_s)
-    return not [member for member in left if member.is_running() and member.status() != psutil.STATUS_ZOMBIE]
+    return not [member for member in left if _still_runs(member)]
 
 
 def exit_words(code: int | None, platform: str = sys.platform) -> str:
@@ -176,6 +241,13 @@ def _process(identity: ProcessId) -> psutil.Process | None:
         return process
     except psutil.Error:
         return None
+
+
+def _still_runs(process: psutil.Process) -> bool:
+    try:
+        return bool(process.is_running() and process.status() != psutil.STATUS_ZOMBIE)
+    except psutil.Error:
+        return False
 
 
 def _quietly(action: Any) -> None:

@@ -6,8 +6,10 @@ Passwords come from environment variables alone, so that they stand in no file a
 
 from __future__ import annotations
 
+import json
 import os
-from collections.abc import Iterable, Sequence
+import sys
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
@@ -24,20 +26,21 @@ from pydantic import (
     ValidationError,
     model_validator,
 )
-from pydantic_settings import (
-    BaseSettings,
-    PydanticBaseSettingsSource,
-    SettingsConfigDict,
-    SettingsError,
-    TomlConfigSettingsSource,
-)
 
 from orchestrator.errors import InputError
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
 
 DEFAULT_URL = "http://127.0.0.1:7860"
 #: Holds the password of every server that names no variable of its own.
 PASSWORD_VARIABLE = "ORCHESTRATOR_A1111_PASSWORD"
-_URL_VARIABLE = "ORCHESTRATOR_A1111_URL"
+_PREFIX = "ORCHESTRATOR_"
+_URL_VARIABLE = f"{_PREFIX}A1111_URL"
+#: Settings that are lists or tables; a variable gives them as JSON.
+_STRUCTURED = frozenset({"servers", "a1111_command"})
 #: Names of this machine that are one address.
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 
@@ -131,18 +134,10 @@ class _Written:
     """Stands for a password somebody wrote into the file, without holding it."""
 
 
-class _File(TomlConfigSettingsSource):
-    def __call__(self) -> dict[str, Any]:
-        values = dict(super().__call__())
-        return {key: _Written() if key == "a1111_password" else value for key, value in values.items()}
-
-
-class Settings(BaseSettings):
+class Settings(BaseModel):
     """The user's installs."""
 
-    model_config = SettingsConfigDict(
-        env_prefix="ORCHESTRATOR_", extra="forbid", frozen=True, hide_input_in_errors=True
-    )
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
     a1111_url: Url = DEFAULT_URL
     a1111_user: User = ""
@@ -177,17 +172,6 @@ class Settings(BaseSettings):
         if problems:
             raise ValueError("; ".join(problems))
         return self
-
-    @classmethod
-    def settings_customise_sources(
-        cls,
-        settings_cls: type[BaseSettings],
-        init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,
-        dotenv_settings: PydanticBaseSettingsSource,
-        file_secret_settings: PydanticBaseSettingsSource,
-    ) -> tuple[PydanticBaseSettingsSource, ...]:
-        return init_settings, env_settings, _File(settings_cls, toml_file=settings_file())
 
     def addresses(self) -> tuple[ServerAddress, ...]:
         """The servers to drive, at least one, the first being the one that single-server commands use.
@@ -239,7 +223,7 @@ def load_settings(**given: Any) -> Settings:
     elif any(name.upper() == _URL_VARIABLE for name in os.environ):
         values["--url"] = ()
     try:
-        return Settings(**values)
+        return Settings.model_validate({**_written(settings_file()), **_said(os.environ), **values})
     except ValidationError as error:
         problems = "; ".join(
             ": ".join(filter(None, (_spot(e["loc"]), e["msg"].removeprefix("Value error, ")))) for e in error.errors()
@@ -248,12 +232,6 @@ def load_settings(**given: Any) -> Settings:
             f"The settings cannot be used: {problems}.",
             fix=f"Correct {settings_file()}, the ORCHESTRATOR_* variables or the options.",
         ) from None
-    except SettingsError as error:
-        raise InputError(
-            f"An ORCHESTRATOR_* variable cannot be used: {error}.",
-            cause="Lists and tables are given as JSON there.",
-            fix="Correct it, or write the value into settings.toml.",
-        ) from None
     except (ValueError, OSError) as error:
         raise InputError(
             f"{settings_file()} is not valid TOML: {error}."
@@ -261,6 +239,37 @@ def load_settings(**given: Any) -> Settings:
             else f"{settings_file()} cannot be read: {error.strerror or error}.",
             fix="Correct the file and run the same command again.",
         ) from None
+
+
+def _written(file: Path) -> dict[str, Any]:
+    """What the file says. Raises `OSError`, `ValueError` for what is no TOML."""
+    if not file.is_file():
+        return {}
+    values = tomllib.loads(file.read_text(encoding="utf-8"))
+    if "--url" in values:  # the command line's alone
+        values["--url in the file"] = values.pop("--url")
+    return {key: _Written() if key == "a1111_password" else value for key, value in values.items()}
+
+
+def _said(environment: Mapping[str, str]) -> dict[str, Any]:
+    """What the variables say, in upper or lower case; those that name no setting are somebody else's.
+
+    Raises `InputError` for a list that is no JSON.
+    """
+    found: dict[str, Any] = {}
+    for variable, text in environment.items():
+        name = variable.upper().removeprefix(_PREFIX).lower()
+        if not variable.upper().startswith(_PREFIX) or name == "more_urls" or name not in Settings.model_fields:
+            continue
+        try:
+            found[name] = json.loads(text) if name in _STRUCTURED else text
+        except ValueError:
+            raise InputError(
+                f"{variable} cannot be used: it is no JSON.",
+                cause="Lists and tables are given as JSON there.",
+                fix="Correct it, or write the value into settings.toml.",
+            ) from None
+    return found
 
 
 def _spot(location: Sequence[int | str]) -> str:

@@ -6,7 +6,12 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
+
+# A busy machine is no reason for a property test to fail.
+hypothesis.settings.register_profile("any machine", deadline=None)
+hypothesis.settings.load_profile("any machine")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -15,6 +20,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--a1111-url", metavar="URL", default="", help="instead of the simulated servers")
     group.addoption("--a1111-user", metavar="NAME", default="", help="with --api-auth")
     group.addoption("--a1111-password-env", metavar="VAR", default="", help="the variable that holds its password")
+    group = parser.getgroup("kohya", "contract tests against an sd-scripts of yours")
+    group.addoption("--kohya", metavar="PATH", default="", help="its folder, instead of the simulated trainer")
+    group.addoption("--kohya-python", metavar="FILE", default="", help="the Python that runs it, where it has no venv")
+    group.addoption(
+        "--kohya-base", metavar="FILE", default="", help="an SD1.5 checkpoint: without it nothing is trained"
+    )
 
 
 @pytest.fixture

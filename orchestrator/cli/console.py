@@ -3,49 +3,61 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import sys
 import textwrap
 import time
-from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any, Protocol
 
 import click
-from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    SpinnerColumn,
-    TaskID,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
-from rich.table import Table
+
+if TYPE_CHECKING:
+    # Imported where they are used: a command that prints three lines into a log need not wait for rich's bars.
+    from rich.console import Console
+    from rich.progress import Progress, TaskID
 
 #: Seconds between two plain lines of one stage where no bar can be drawn (a log file, a pipe).
 _PLAIN_EVERY_S = 20.0
 #: Columns of a table that is redirected.
 _WIDE = 500
 
-OnProgress = Callable[[str, int, int], None]
+
+class OnProgress(Protocol):
+    """Shows that `done` of `total` of the stage `what` are done.
+
+    `left_s` is for who knows the seconds to go better than the speed seen here tells: a training that goes on does not
+    begin at nothing. `math.inf` = it is not known yet. `detail` is shown beside the numbers.
+    """
+
+    def __call__(self, what: str, done: int, total: int, left_s: float | None = None, detail: str = "") -> None: ...
 
 
 def _console(stream: Any) -> Console:
+    from rich.console import Console
+
     # Markup and highlighting would eat the [brackets] of prompts. Emoji codes likewise.
     return Console(file=stream, markup=False, highlight=False, emoji=False, soft_wrap=True)
+
+
+def _line(stream: Any, text: str) -> None:
+    if stream.isatty():
+        _console(stream).print(text)
+    else:  # rich would write the same, and takes a while to be imported
+        stream.write(f"{text}\n")
+        stream.flush()
 
 
 def answer(text: str = "") -> None:
     """A line of the answer."""
     _rest()
-    _console(sys.stdout).print(text)
+    _line(sys.stdout, text)
 
 
 def note(text: str = "") -> None:
     """A line about what is going on."""
     _rest()
-    _console(sys.stderr).print(text)
+    _line(sys.stderr, text)
 
 
 def paragraph(label: str, text: str) -> None:
@@ -53,13 +65,16 @@ def paragraph(label: str, text: str) -> None:
     if not sys.stdout.isatty():
         answer(label + text)
         return
-    width = max(Console(file=sys.stdout).width, len(label) + 30)
+    width = max(_console(sys.stdout).width, len(label) + 30)
     for line in textwrap.wrap(text, width, initial_indent=label, subsequent_indent=" " * len(label)) or [label]:
         answer(line)
 
 
 def table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
     """A table of the answer; numbers to the right, no frame, so that it can be pasted anywhere."""
+    from rich.console import Console
+    from rich.table import Table
+
     _rest()
     shown = Table(box=None, pad_edge=False, header_style="bold")
     for index, column in enumerate(columns):
@@ -115,25 +130,14 @@ class _Bars:
         self._progress: Progress | None = None
         self._tasks: dict[str, TaskID] = {}
 
-    def show(self, what: str, done: int, total: int) -> None:
+    def show(self, what: str, done: int, total: int, left_s: float | None = None, detail: str = "") -> None:
         if self._progress is None:
-            columns = (
-                SpinnerColumn("line", finished_text="-"),
-                TextColumn("{task.description}"),
-                BarColumn(),
-                MofNCompleteColumn(),
-                TimeElapsedColumn(),
-                TextColumn("left"),
-                TimeRemainingColumn(),
-            )
-            # A picture may take longer than rich's usual 30 s of memory; speed is judged over ten minutes.
-            self._progress = Progress(
-                *columns, console=_console(sys.stderr), redirect_stdout=False, speed_estimate_period=600
-            )
+            self._progress = _drawn_bars()
             self._progress.start()
+        told: dict[str, Any] = {"left_s": left_s, "detail": detail}
         if what not in self._tasks:
-            self._tasks[what] = self._progress.add_task(what, total=total)
-        self._progress.update(self._tasks[what], completed=done, total=total)
+            self._tasks[what] = self._progress.add_task(what, total=total, **told)
+        self._progress.update(self._tasks[what], completed=done, total=total, **told)
 
     def rest(self) -> None:
         progress, self._progress, self._tasks = self._progress, None, {}
@@ -142,6 +146,51 @@ class _Bars:
 
 
 _bars = _Bars()
+
+
+def _drawn_bars() -> Progress:
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        ProgressColumn,
+        SpinnerColumn,
+        Task,
+        TextColumn,
+        TimeElapsedColumn,
+    )
+    from rich.text import Text
+
+    class Left(ProgressColumn):
+        """The time to go: as it was told, else by the speed seen here."""
+
+        max_refresh = 0.5
+
+        def render(self, task: Task) -> Text:
+            told = task.fields.get("left_s")
+            left = 0.0 if task.finished else task.time_remaining if told is None else told
+            return Text(clock(left), style="progress.remaining")
+
+    columns = (
+        SpinnerColumn("line", finished_text="-"),
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[detail]}"),
+        TimeElapsedColumn(),
+        TextColumn("left"),
+        Left(),
+    )
+    # A picture may take longer than rich's usual 30 s of memory; speed is judged over ten minutes.
+    return Progress(*columns, console=_console(sys.stderr), redirect_stdout=False, speed_estimate_period=600)
+
+
+def clock(seconds: float | None) -> str:
+    """`1:02:03`; dashes for a time that is not known."""
+    if seconds is None or not math.isfinite(seconds):
+        return "-:--:--"
+    whole = int(seconds)
+    return f"{whole // 3600}:{whole // 60 % 60:02d}:{whole % 60:02d}"
 
 
 def _rest() -> None:
@@ -153,13 +202,20 @@ def _plain_lines() -> OnProgress:
     said: dict[str, float] = {}
     began: dict[str, tuple[float, int]] = {}
 
-    def show(what: str, done: int, total: int) -> None:
+    def show(what: str, done: int, total: int, left_s: float | None = None, detail: str = "") -> None:
         now = time.monotonic()
         since, first = began.setdefault(what, (now, done))
         # The first of a stage is said at once: a log that stays silent for minutes looks like a hung program.
         if done >= total or now - said.get(what, float("-inf")) >= _PLAIN_EVERY_S:
             said[what] = now
-            left = (now - since) / (done - first) * (total - done) if done > first else 0.0
-            note(f"{what}: {done} of {total}" + (f", about {max(left / 60, 1):.0f} min left" if left > 30 else ""))
+            seen = (now - since) / (done - first) * (total - done) if done > first else 0.0
+            left = seen if left_s is None else left_s if math.isfinite(left_s) else 0.0
+            words = (f"{what}: {done} of {total}", detail, f"about {_for_people(left)} left" if left > 30 else "")
+            note(", ".join(filter(None, words)))
 
     return show
+
+
+def _for_people(seconds: float) -> str:
+    minutes = max(round(seconds / 60), 1)
+    return f"{minutes} min" if minutes < 120 else f"{minutes // 60} h {minutes % 60} min"

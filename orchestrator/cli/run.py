@@ -52,6 +52,7 @@ def command(
     with open_servers(settings) as servers, progress() as bar:
         renderer = servers.renderer(profile, workspace)
         checkpoint = pipeline.base_checkpoint(profile, renderer)
+        pipeline.check_training(profile, workspace, install, checkpoint)
         for made in pipeline.make_pictures(profile, workspace, renderer, on_progress=bar):
             for sentence in (*made.notes, *made.failed):
                 note(f"{made.name}: {sentence}")
@@ -64,7 +65,7 @@ def command(
             )
         pipeline.build_dataset(profile, workspace, checked.pictures)
         pipeline.train_version(
-            profile, workspace, install, checkpoint, client=servers.client, on_event=show_events(bar)
+            profile, workspace, install, checkpoint, a1111=lambda: servers.client, on_event=show_events(bar)
         )
         deployed = servers.deploy(workspace, profile.run_name)
         pipeline.draw_grids(profile, workspace, renderer, deployed, on_progress=bar)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,7 +22,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from orchestrator.cli.console import OnProgress
-    from orchestrator.training.events import TrainingEvent
+    from orchestrator.kohya.install import KohyaInstall
+    from orchestrator.training.events import Progress, Started, TrainingEvent
+    from orchestrator.training.run import TrainingRun
 
 
 @click.command("train")
@@ -33,59 +36,134 @@ if TYPE_CHECKING:
     metavar="FILE",
     help="The base checkpoint's file; default: base.path of the profile, or what A1111 draws with.",
 )
+@click.option(
+    "--from",
+    "preset",
+    metavar="PRESET.json",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Train as this preset of the kohya_ss GUI says, with the profile's pictures.",
+)
+@click.option(
+    "--as-profile", is_flag=True, help="With --from: answer with the preset as a lora.toml, and start nothing."
+)
 @click.option("--dry-run", is_flag=True, help="Check everything and say what would be done; start nothing.")
 def command(
-    folder: Path, kohya: str | None, kohya_python: str | None, url: Urls, checkpoint: str | None, dry_run: bool
+    folder: Path,
+    kohya: str | None,
+    kohya_python: str | None,
+    url: Urls,
+    checkpoint: str | None,
+    preset: Path | None,
+    as_profile: bool,
+    dry_run: bool,
 ) -> None:
     """Train the profile's version on the built dataset.
 
-    The configuration is checked against this very sd-scripts first. Closing the terminal does not end the training: the
-    same command finds it again, goes on after an interruption, and does nothing when it is finished.
+    Everything that speaks against it is looked for first and said at once. Closing the terminal does not end the
+    training: the same command finds it again, goes on after an interruption, and does nothing when it is finished.
 
     \b
     Example:  orchestrator train --kohya C:\\kohya_ss
     """
     from orchestrator import pipeline
-    from orchestrator.cli.console import answer, progress
+    from orchestrator.cli.console import progress
     from orchestrator.settings import load_settings
-    from orchestrator.training.plan import plan
+    from orchestrator.training.preflight import preflight
 
-    workspace, profile = open_workspace(folder)
     settings = load_settings(kohya_folder=kohya, kohya_python=kohya_python, a1111_url=url)
+    if as_profile:
+        if preset is None:
+            raise click.UsageError("--as-profile needs --from PRESET.json.")
+        _answer_as_profile(preset, find_kohya(settings))
+        return
+    workspace, profile = open_workspace(folder)
     install = find_kohya(settings)
-    client = open_client(settings)
-    named = checkpoint or profile.base.path
-    renderer = None if named else pipeline.open_renderer(profile, workspace, client)
-    base = pipeline.base_checkpoint(profile, renderer, named=checkpoint or "")
+    elsewhere = ""
+    if preset is not None:
+        from orchestrator.cli.train_preset import taken_over
+
+        profile, elsewhere = taken_over(preset, profile, install, workspace)
+    named = checkpoint or profile.base.path or elsewhere
+    if named:
+        # Whether it is there, and what it is, is one of the things that are told together.
+        base = Path(named).expanduser()
+    else:
+        renderer = pipeline.open_renderer(profile, workspace, open_client(settings))
+        base = pipeline.base_checkpoint(profile, renderer)
+    ready = preflight(profile, install, workspace, checkpoint=base)
     if dry_run:
-        planned = plan(profile, install, workspace, checkpoint=base)
-        answer(f"Would train {planned.name} into {planned.output_folder}")
-        answer(
-            f"  {planned.dataset.pictures} pictures, {planned.epochs} epochs, a file every {planned.save_every} epochs"
-        )
-        answer(f"  base {base}")
-        for key, value in sorted(planned.values.items()):
-            answer(f"  {key} = {value}")
+        from orchestrator.cli.train_shown import show_plan
+
+        show_plan(ready)
         return
     with progress() as bar:
-        run = pipeline.train_version(profile, workspace, install, base, client=client, on_event=show_events(bar))
-    files = len(run.lora_files)
-    answer(f"{run.name}: {files} LoRA files in {run.folder}{' (finished before)' if run.reused else ''}")
+        run = pipeline.train_ready(ready, a1111=functools.partial(open_client, settings), on_event=show_events(bar))
+    show_finished(run)
+
+
+def _answer_as_profile(preset: Path, install: KohyaInstall) -> None:
+    from orchestrator.cli.console import answer, note
+    from orchestrator.cli.train_preset import as_profile
+
+    text, notes = as_profile(preset, install)
+    for each in notes:
+        note(str(each))
+    answer(text)
+
+
+def show_finished(run: TrainingRun) -> None:
+    """Answer what came out of a training, and what its files were held against."""
+    from orchestrator.cli.console import answer, many
+    from orchestrator.training.record import read_record
+
+    files = many(len(run.lora_files), "LoRA file")
+    answer(f"{run.name}: {files} in {run.folder}{' (finished before)' if run.reused else ''}")
+    record = None if run.reused else read_record(run.folder)
+    for sentence in record.proof if record is not None else ():
+        answer(f"  {sentence}")
 
 
 def show_events(on_progress: OnProgress) -> Callable[[TrainingEvent], None]:
     """A listener that shows a training's progress."""
+    import math
+
     from orchestrator.cli.console import note
-    from orchestrator.training.events import Note, Progress, Started
+    from orchestrator.training.events import Note, Progress, Restarted, Sampled, Stalled, Started
 
     def show(event: TrainingEvent) -> None:
         if isinstance(event, Progress):
-            on_progress("train", event.step, event.steps)
-        elif isinstance(event, Started) and event.adopted:
-            note(f"{event.name} is being trained already: watching it.")
-        elif isinstance(event, Started) and event.resumed_from:
-            note(f"{event.name} goes on after epoch {event.resumed_from}.")
+            left = math.inf if event.seconds_left is None else event.seconds_left
+            on_progress("train", event.step, event.steps, left, _detail(event))
+        elif isinstance(event, Started):
+            if text := _started(event):
+                note(text)
+        elif isinstance(event, Sampled):
+            note(f"Drawn after epoch {event.epoch}: {event.file}")
+        elif isinstance(event, Stalled):
+            note(f"Nothing has happened for {event.minutes:.0f} min: {event.diagnosis}")
+        elif isinstance(event, Restarted):
+            changed = ", ".join(f"{key} = {value}" for key, value in event.changes.items())
+            note(f"{event.why.rstrip('.')}. It is started again{f' with {changed}' if changed else ''}.")
         elif isinstance(event, Note):
             note(event.text)
 
     return show
+
+
+def _started(event: Started) -> str:
+    if event.adopted:
+        return f"{event.name} is being trained already: watching it."
+    if event.resumed_from:
+        return f"{event.name} goes on after epoch {event.resumed_from}."
+    return ""
+
+
+def _detail(event: Progress) -> str:
+    loss = "" if event.loss is None else f"loss {event.loss:.4f}"
+    return ", ".join(filter(None, (f"epoch {event.epoch}/{event.epochs}", loss, _rate(event.rate_s))))
+
+
+def _rate(seconds: float | None) -> str:
+    if not seconds:
+        return ""
+    return f"{seconds:.2f} s/step" if seconds >= 0.1 else f"{1 / seconds:.0f} steps/s"

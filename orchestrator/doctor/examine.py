@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
-from orchestrator.doctor import machine, server
+from orchestrator.doctor import kohya, machine, server
 from orchestrator.doctor.finding import Examination, Finding, guarded, sorted_by_area
 from orchestrator.doctor.server import Seen
 from orchestrator.errors import InputError
@@ -29,7 +29,7 @@ def examine(settings: Settings, workspace: Workspace | None = None, profile: Pro
         findings.append(unusable_settings(error))
     with ThreadPoolExecutor(max_workers=len(addresses) + 2) as pool:
         looks = [pool.submit(_look, address, profile) for address in addresses]
-        kohya = pool.submit(guarded, machine.KOHYA, partial(machine.about_kohya, settings, profile))
+        training = pool.submit(guarded, kohya.KOHYA, partial(kohya.about_kohya, settings, profile))
         vision = pool.submit(guarded, machine.VISION, machine.about_vision)
         seen = [one.result() for one in looks]
     for one in _judged(seen, settings):
@@ -37,7 +37,7 @@ def examine(settings: Settings, workspace: Workspace | None = None, profile: Pro
     findings += _agreement(seen)
     if addresses:
         findings += guarded(machine.STARTED, lambda: machine.about_started(settings))
-    findings += [*kohya.result(), *vision.result()]
+    findings += [*training.result(), *vision.result()]
     if workspace:
         findings += guarded(machine.DISK, lambda: machine.about_disk(workspace))
     return Examination(tuple(findings))

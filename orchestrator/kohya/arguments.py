@@ -3,7 +3,7 @@
 sd-scripts silently ignores unknown keys and wrong types in its configuration file, so everything must be checked
 before it starts. Asking the program itself (`--help`) imports torch and takes 11 to 15 seconds; following
 `setup_parser` through the source takes a fraction of a second (0.15 s for 193 arguments) and needs nothing but this
-Python.
+Python. What was read is kept on disk until the source changes.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from orchestrator.errors import KohyaNotFound
+from orchestrator.kohya.code_cache import remembered
 from orchestrator.kohya.install import SCRIPT_NAME, KohyaInstall
 
 #: setup_parser's calls are at most four deep in every known version; a cycle must not hang us.
@@ -44,16 +45,31 @@ class Argument:
         return self.nargs not in {"", "?"}
 
 
-def read(install: KohyaInstall, script: str = SCRIPT_NAME) -> Mapping[str, Argument]:
-    """All arguments of `script`, by name; read once per process and version of the code.
+def read(install: KohyaInstall, script: str = SCRIPT_NAME, cache: Path | None = None) -> Mapping[str, Argument]:
+    """All arguments of `script`, by name; read once per process and, where a `cache` folder is given, once per version
+    of the code.
 
     Raises `KohyaNotFound` when the script is missing or is not written as any known version is.
     """
-    return _read(install.root, script, install.code_hash)
+    return _read(install.root, script, install.code_hash, cache)
 
 
 @lru_cache(maxsize=16)
-def _read(root: Path, script: str, _code_hash: str) -> Mapping[str, Argument]:
+def _read(root: Path, script: str, code_hash: str, cache: Path | None) -> Mapping[str, Argument]:
+    def made() -> list[list[Any]]:
+        return [
+            [a.name, a.type, a.nargs, a.default, None if a.choices is None else list(a.choices), a.flag]
+            for a in _from_source(root, script).values()
+        ]
+
+    rows = remembered(cache, f"arguments-{script.removesuffix('.py')}", code_hash, Path(__file__), made)
+    return {
+        name: Argument(name, kind, nargs, default, None if choices is None else tuple(choices), flag)
+        for name, kind, nargs, default, choices, flag in rows
+    }
+
+
+def _from_source(root: Path, script: str) -> dict[str, Argument]:
     reader = _Reader(root)
     module = reader.module(script.removesuffix(".py"))
     if module is None:
@@ -67,7 +83,7 @@ def _read(root: Path, script: str, _code_hash: str) -> Mapping[str, Argument]:
             cause="It is damaged, or a version that is built differently from all known ones.",
             fix="Check out a released version of sd-scripts, then run the same command again.",
         )
-    return dict(reader.found)
+    return reader.found
 
 
 @dataclass(frozen=True)

@@ -2,29 +2,33 @@
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any
 
-from orchestrator.kohya import toml_file
+from orchestrator.errors import Problem
+from orchestrator.kohya import reason, toml_file
 from orchestrator.kohya.arguments import Argument
+from orchestrator.kohya.known import nearest
 
 
-def check(values: Mapping[str, Any], arguments: Mapping[str, Argument]) -> list[str]:
-    """Every problem of `values`, as `key: what is wrong`; empty when sd-scripts will understand all of it.
+def check(values: Mapping[str, Any], arguments: Mapping[str, Argument]) -> list[Problem]:
+    """Every problem of `values`; empty when sd-scripts will understand all of it. The place is the argument's name.
 
     A problem found here is one that sd-scripts would ignore in silence (unknown key) or stumble over minutes later
-    (wrong type).
+    (wrong type, values that exclude each other).
     """
-    problems: list[str] = []
+    problems: list[Problem] = []
     for key, value in values.items():
         argument = arguments.get(key)
         if argument is None:
-            problems.append(f"{key}: this sd-scripts has no such argument{_did_you_mean(key, arguments)}")
+            near = _near(key.replace("-", "_"), arguments, cutoff=0.6)
+            problems.append(Problem(key, f"this sd-scripts has no such argument{near}", "correct it or leave it out"))
         elif value is not None:
-            problems += [f"{key}: {problem}" for problem in _value_problems(value, argument)]
-    return problems
+            problems += _value_problems(value, argument)
+    wrong = {problem.place for problem in problems}
+    # What is of the wrong kind is said once.
+    return problems + [problem for problem in reason.clashes(values) if problem.place not in wrong]
 
 
 def write(path: Path, values: Mapping[str, Any]) -> Path:
@@ -36,38 +40,51 @@ def write(path: Path, values: Mapping[str, Any]) -> Path:
     return toml_file.write(path, dict(sorted(values.items())))
 
 
-def _did_you_mean(key: str, arguments: Mapping[str, Argument]) -> str:
-    near = difflib.get_close_matches(key.replace("-", "_").lower(), arguments, n=1, cutoff=0.6)
-    return f"; did you mean {near[0]}?" if near else ""
-
-
-def _value_problems(value: Any, argument: Argument) -> list[str]:
+def _value_problems(value: Any, argument: Argument) -> list[Problem]:
     if argument.flag:
-        return [] if isinstance(value, bool) else ["must be true or false"]
+        right = isinstance(value, bool)
+        return [] if right else [Problem(argument.name, f"must be true or false, not {value!r}", "without quotes")]
     if argument.many:
         if not isinstance(value, (list, tuple)):
-            return [f"must be a list, such as [{_example(argument)}]"]
+            example = _EXAMPLES[argument.type] if argument.type in {"int", "float"} else '"name=value"'
+            return [Problem(argument.name, "must be a list", f"such as [{example}]")]
         if len({bool if isinstance(v, bool) else type(v) for v in value}) > 1:
-            return ["all values of the list must be of one kind (all whole numbers, or all with a decimal point)"]
+            # The old TOML library of sd-scripts refuses such an array altogether.
+            return [
+                Problem(
+                    argument.name,
+                    "all values of the list must be of one kind",
+                    "write all of them as whole numbers, or all with a decimal point",
+                )
+            ]
         return [problem for item in value for problem in _item_problems(item, argument)][:1]
     return _item_problems(value, argument)
 
 
-def _item_problems(value: Any, argument: Argument) -> list[str]:
+def _item_problems(value: Any, argument: Argument) -> list[Problem]:
     fits, words = _TYPES.get(argument.type, (lambda _: True, ""))
     if not fits(value):
-        return [f"must be {words}, not {value!r}"]
+        return [Problem(argument.name, f"must be {words}, not {value!r}", _instead(argument, value))]
     if argument.choices is not None and value not in argument.choices:
-        near = difflib.get_close_matches(
-            str(value), [str(c) for c in argument.choices if c is not None], n=1, cutoff=0.5
-        )
-        hint = f"; did you mean {near[0]}?" if near else ""
-        return [f"{value!r} is none of {', '.join(str(c) for c in argument.choices if c is not None)}{hint}"]
+        choices = [str(choice) for choice in argument.choices if choice is not None]
+        near = _near(str(value), choices, cutoff=0.5)
+        return [Problem(argument.name, f"{value!r} is none of {', '.join(choices)}{near}", "choose one of them")]
     return []
 
 
-def _example(argument: Argument) -> str:
-    return {"int": "1, 2", "float": "1e-4, 5e-5"}.get(argument.type, '"name=value"')
+def _near(name: str, names: Collection[str], *, cutoff: float) -> str:
+    near = nearest(name, names, cutoff=cutoff)
+    return f"; {near}" if near else ""
+
+
+def _instead(argument: Argument, value: Any) -> str:
+    # The dataset file wants numbers where this one wants text.
+    if argument.name == "resolution":
+        sides = value if isinstance(value, (list, tuple)) else [value]
+        return f'write "{",".join(map(str, sides))}", or [dataset] resolution'
+    if argument.type == "int_or_float" and isinstance(value, float) and value.is_integer():
+        return f"write {int(value)} for so many steps"
+    return f"such as {_EXAMPLES.get(argument.type, '...')}"
 
 
 def _is_int(value: Any) -> bool:
@@ -83,6 +100,8 @@ def _is_steps_or_share(value: Any) -> bool:
     return _is_int(value) or (isinstance(value, float) and 0.0 <= value < 1.0)
 
 
+#: As they stand in a profile.
+_EXAMPLES = {"str": '"text"', "Path": "'C:\\folder\\file'", "int": "4", "float": "1e-4", "int_or_float": "100, or 0.1"}
 _TYPES: dict[str, tuple[Callable[[Any], bool], str]] = {
     "str": (lambda v: isinstance(v, str), "text in quotes"),
     "Path": (lambda v: isinstance(v, (str, Path)), "a path in quotes"),

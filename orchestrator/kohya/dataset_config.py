@@ -6,13 +6,15 @@ ends the run.
 
 from __future__ import annotations
 
+import difflib
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from orchestrator.errors import DatasetError
+from orchestrator.errors import DatasetError, Problem
+from orchestrator.files import write_text
 from orchestrator.kohya import toml_file
 
 CAPTION_EXTENSION = ".txt"
@@ -71,9 +73,37 @@ def values(
     return {"general": general, "datasets": [dataset]}
 
 
+def check(values: Mapping[str, Any]) -> list[Problem]:
+    """Everything for which sd-scripts would refuse the configuration, or read nothing from it and end with exit code 0.
+
+    The rules are those of `config_util.py` of v0.10.1 for pictures with captions in files beside them.
+    """
+    problems = [
+        Problem(name, "is no part of a dataset_config", "only general and datasets are")
+        for name in values.keys() - {"general", "datasets"}
+    ]
+    problems += _wrong("general", values.get("general", {}), {**_DATASET, **_SUBSET})
+    datasets = values.get("datasets") or ()
+    for number, dataset in enumerate(datasets):
+        place = f"datasets[{number}]"
+        own = {name: value for name, value in dataset.items() if name != "subsets"}
+        problems += _wrong(place, own, {**_DATASET, **_SUBSET})
+        for index, subset in enumerate(dataset.get("subsets", ())):
+            inner = f"{place}.subsets[{index}]"
+            problems += _wrong(inner, subset, {**_SUBSET, **_SUBSET_ONLY})
+            if "image_dir" not in subset:
+                problems.append(Problem(f"{inner}.image_dir", "must be given", "name the folder of the pictures"))
+    if not any(dataset.get("subsets") for dataset in datasets):
+        problems.append(Problem("datasets", "there is no folder to train on", "sd-scripts would end with exit code 0"))
+    return problems
+
+
 def write(path: Path, subsets: Sequence[Subset], **options: Any) -> Path:
-    """Write the file; the options are those of `values`. Raises `DatasetError`, `StorageError`."""
-    return toml_file.write(path, values(subsets, **options))
+    """Write the file; the options are those of `values`. Raises `DatasetError`, `StorageError`.
+
+    Without a seal: it lies with the pictures, for whoever trains on them by hand.
+    """
+    return write_text(path, toml_file.text(values(subsets, **options)))
 
 
 def _subset(subset: Subset) -> dict[str, Any]:
@@ -87,3 +117,62 @@ def _subset(subset: Subset) -> dict[str, Any]:
     if subset.class_tokens:
         entry["class_tokens"] = subset.class_tokens
     return entry
+
+
+def _wrong(place: str, values: Mapping[str, Any], known: Mapping[str, _Kind]) -> Iterator[Problem]:
+    for name, value in values.items():
+        if name not in known:
+            near = difflib.get_close_matches(name, known, n=1, cutoff=0.6)
+            yield Problem(f"{place}.{name}", "is not known here", f"did you mean {near[0]}?" if near else "remove it")
+        elif not known[name][0](value):
+            yield Problem(f"{place}.{name}", f"is {value!r}", f"it must be {known[name][1]}")
+
+
+_Kind = tuple[Callable[[Any], bool], str]
+
+
+def _is_int(value: Any) -> bool:
+    return isinstance(value, int)  # true and false pass there, too (observed)
+
+
+def _is_float(value: Any) -> bool:
+    return isinstance(value, float)
+
+
+def _is_size(value: Any) -> bool:
+    return _is_int(value) or (isinstance(value, (list, tuple)) and len(value) == 2 and all(map(_is_int, value)))
+
+
+def _is_range(value: Any) -> bool:
+    return isinstance(value, (list, tuple)) and len(value) == 2 and all(map(_is_float, value))
+
+
+_INT: _Kind = (_is_int, "a whole number")
+_FLOAT: _Kind = (_is_float, "a number with a decimal point")
+_NUMBER: _Kind = (lambda v: isinstance(v, (int, float)), "a number")
+_BOOL: _Kind = (lambda v: isinstance(v, bool), "true or false")
+_TEXT: _Kind = (lambda v: isinstance(v, str), "text in quotes")
+#: Where each key may stand: in a dataset or in `general`; in a subset or in either of these; in a subset alone.
+_DATASET: dict[str, _Kind] = {
+    **dict.fromkeys(("batch_size", "bucket_reso_steps", "max_bucket_reso", "min_bucket_reso", "validation_seed"), _INT),
+    **dict.fromkeys(("bucket_no_upscale", "enable_bucket"), _BOOL),
+    **dict.fromkeys(("validation_split", "network_multiplier"), _FLOAT),
+    "resolution": (_is_size, "a whole number or [width, height]"),
+    "resize_interpolation": _TEXT,
+}
+_SUBSET: dict[str, _Kind] = {
+    **dict.fromkeys(("num_repeats", "keep_tokens", "token_warmup_min", "caption_dropout_every_n_epochs"), _INT),
+    **dict.fromkeys(("token_warmup_step", "caption_dropout_rate", "caption_tag_dropout_rate"), _NUMBER),
+    **dict.fromkeys(
+        ("color_aug", "flip_aug", "random_crop", "shuffle_caption", "enable_wildcard", "cache_info"), _BOOL
+    ),
+    **dict.fromkeys(
+        (
+            "keep_tokens_separator", "secondary_separator", "caption_separator", "caption_prefix", "caption_suffix",
+            "resize_interpolation", "caption_extension", "class_tokens",
+        ), _TEXT,
+    ),
+    "custom_attributes": (lambda v: isinstance(v, Mapping), "a table"),
+    "face_crop_aug_range": (_is_range, "two numbers with decimal points"),
+}  # fmt: skip
+_SUBSET_ONLY: dict[str, _Kind] = {"image_dir": _TEXT, "is_reg": _BOOL, "alpha_mask": _BOOL}

@@ -6,16 +6,29 @@ import hashlib
 import os
 import re
 import shutil
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from orchestrator.errors import KohyaNotFound
 from orchestrator.files import storage_error
+from orchestrator.kohya import packages
 
 SCRIPT_NAME = "train_network.py"
+#: Script → what it trains LoRAs on, in our words.
+SCRIPTS = {
+    SCRIPT_NAME: "SD1.5",
+    "sdxl_train_network.py": "SDXL",
+    "sd3_train_network.py": "SD3",
+    "flux_train_network.py": "Flux",
+}
 #: Where setup scripts of kohya_ss and sd-scripts put their virtual environment (pip way, uv way, by hand).
 _VENV_NAMES = ("venv", ".venv", "env")
 _COMMIT = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
+#: How the change logs in README.md name the newest release: "v0.8.7", "Version 0.9.1", "**Version 0.10.1 (2026-…".
+_RELEASE = re.compile(r"\b(?:v|version )(0\.\d+\.\d+)\b", re.IGNORECASE)
+_GUI_VERSION = re.compile(r"^version\s*=\s*[\"']v?([\w.+-]+)[\"']", re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -24,13 +37,18 @@ class KohyaInstall:
 
     `root` is the folder of `train_network.py`; `commit` is its git commit, or empty for a download without git;
     `code_hash` is the sha256 over the Python files that decide what a training does, which names the version even
-    then.
+    then. `scripts` are those of `SCRIPTS` that are there; `kind` tells whether it belongs to a kohya_ss GUI; `release`
+    is the newest release its own README speaks of (0.10.1), `gui` the version of the GUI (25.2.1); both may be empty.
     """
 
     root: Path
     python: Path
     commit: str
     code_hash: str
+    scripts: tuple[str, ...] = ()
+    kind: Literal["kohya_ss", "sd-scripts"] = "sd-scripts"
+    release: str = ""
+    gui: str = ""
 
     @property
     def script(self) -> Path:
@@ -42,6 +60,17 @@ class KohyaInstall:
         """The commit where there is one, else the start of the code's hash."""
         return self.commit or f"code-{self.code_hash[:12]}"
 
+    @property
+    def label(self) -> str:
+        """The version for people: `v0.10.1 (48d368fa)`; a checkout may be newer than the release it names."""
+        exact = self.commit[:8] or f"code-{self.code_hash[:12]}"
+        return f"v{self.release} ({exact})" if self.release else exact
+
+    @property
+    def trains(self) -> tuple[str, ...]:
+        """What LoRAs can be trained on, in our words."""
+        return tuple(SCRIPTS[name] for name in self.scripts)
+
 
 def find(path: Path | str, python: str | Path | None = None) -> KohyaInstall:
     """The install at `path`: a kohya_ss folder (new or old), an sd-scripts folder, or `train_network.py` itself.
@@ -51,7 +80,18 @@ def find(path: Path | str, python: str | Path | None = None) -> KohyaInstall:
     """
     start = Path(os.path.abspath(Path(path).expanduser()))  # noqa: PTH100 (resolve() would lose a venv behind a link)
     root = _script_folder(start)
-    return KohyaInstall(root, _python(start, root, python), _commit(root), code_hash(root))
+    interpreter = _python(start, root, python)
+    gui = _gui_folder(start, root)
+    return KohyaInstall(
+        root,
+        interpreter,
+        _commit(root),
+        code_hash(root),
+        scripts=tuple(name for name in SCRIPTS if (root / name).is_file()),
+        kind="kohya_ss" if gui else "sd-scripts",
+        release=_release(root),
+        gui=_gui_version(gui) if gui else "",
+    )
 
 
 def code_files(root: Path) -> list[Path]:
@@ -62,10 +102,14 @@ def code_files(root: Path) -> list[Path]:
 def code_hash(root: Path) -> str:
     """The sha256 over names and bytes of `code_files`. Raises `StorageError`."""
     digest = hashlib.sha256()
+    root = root.absolute()
+    above = len(root.as_posix().rstrip("/")) + 1
     for file in code_files(root):
-        digest.update(file.relative_to(root).as_posix().encode())
+        digest.update(file.as_posix()[above:].encode())
         try:
-            digest.update(hashlib.sha256(file.read_bytes()).digest())
+            # Every command waits for this; a buffer would cost half as much again.
+            with file.open("rb", buffering=0) as stream:
+                digest.update(hashlib.sha256(stream.readall()).digest())
         except OSError as error:
             raise storage_error(error, file) from error
     return digest.hexdigest()
@@ -105,17 +149,55 @@ def _python(start: Path, root: Path, named: str | Path | None) -> Path:
                 "ORCHESTRATOR_KOHYA_PYTHON.",
             )
         return Path(os.path.abspath(found))  # noqa: PTH100 (a venv's python is a link; resolving it would leave the venv)
-    folders = list(dict.fromkeys([root, start, root.parent] if root.name == "sd-scripts" else [root, start]))
-    for folder in folders:
-        for name in _VENV_NAMES:
-            for python in (folder / name / "Scripts" / "python.exe", folder / name / "bin" / "python"):
-                if python.is_file():
-                    return python
+    broken = ""
+    for interpreter in _own_pythons(start, root):
+        why = packages.broken_venv(interpreter)
+        if not why:
+            return interpreter
+        broken = broken or f"{packages.environment_of(interpreter)}: {why}"
+    if broken:
+        raise KohyaNotFound(
+            f"The virtual environment of {root} does not work any more.",
+            cause=broken,
+            fix="Delete that folder and run kohya's setup script again, or name a working Python with --kohya-python "
+            "or ORCHESTRATOR_KOHYA_PYTHON.",
+        )
     raise KohyaNotFound(
         f"{root} has no virtual environment (looked for {', '.join(_VENV_NAMES)}).",
         cause="kohya's setup script was not run yet, or its environment lies elsewhere (conda, Docker).",
         fix="Run kohya's setup script, or name its Python with --kohya-python or ORCHESTRATOR_KOHYA_PYTHON.",
     )
+
+
+def _own_pythons(start: Path, root: Path) -> Iterator[Path]:
+    """The Pythons of the install's own environments, those included that point nowhere."""
+    for folder in dict.fromkeys([root, start, root.parent] if root.name == "sd-scripts" else [root, start]):
+        for name in _VENV_NAMES:
+            for python in (folder / name / "Scripts" / "python.exe", folder / name / "bin" / "python"):
+                if python.is_file() or python.is_symlink():
+                    yield python
+
+
+def _gui_folder(start: Path, root: Path) -> Path | None:
+    return next((folder for folder in (root, root.parent, start) if (folder / "kohya_gui.py").is_file()), None)
+
+
+def _gui_version(folder: Path) -> str:
+    # .release up to v25.0, pyproject.toml since.
+    project = _GUI_VERSION.search(_text(folder / "pyproject.toml"))
+    return project[1] if project else _text(folder / ".release").strip().removeprefix("v")
+
+
+def _release(root: Path) -> str:
+    match = _RELEASE.search(_text(root / "README.md"))
+    return match[1] if match else ""
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return ""
 
 
 def _commit(root: Path) -> str:

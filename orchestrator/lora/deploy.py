@@ -26,7 +26,7 @@ _DIGITS = (6, 8, 12, 16, 64)
 #: A1111 rebuilds its list within 0.05 s for 7 files (observed); a folder on a slow disk with hundreds takes seconds.
 _LISTED_WITHIN_S = 20.0
 #: Characters that end or part a tag in a prompt, or that A1111 takes out of the name when it writes "Lora hashes".
-_NOT_IN_TAGS = re.compile(r"[,:=<>()\[\]{}|\\]+")
+NOT_IN_TAGS = re.compile(r"[,:=<>()\[\]{}|\\]+")
 
 
 class Entry(Protocol):
@@ -75,7 +75,7 @@ def deploy(files: Sequence[LoraFile], lora_folder: Path, server: Server) -> list
 
 def deployed_stem(file: LoraFile, digits: int = _DIGITS[0]) -> str:
     """`<name>-<epoch, six digits>-<start of its sha256>`, safe in a file name and in a prompt's tag."""
-    name = file_stem(_NOT_IN_TAGS.sub("_", file.output_name))
+    name = file_stem(NOT_IN_TAGS.sub("_", file.output_name))
     return f"{name}-{file.epoch:06d}-{file.sha256[:digits]}"
 
 
@@ -136,7 +136,7 @@ def _place(file: LoraFile, folder: Path) -> Deployed:
                 return Deployed(file, stem, target, file.shown_hash)
             continue  # another file with the same first digits: that stem is taken for ever
         require_finite(file.path)
-        _copy(file, target)
+        copy_whole(file, target)
         return Deployed(file, stem, target, file.shown_hash)
     raise InputError(
         f"{folder} holds a damaged copy of {file.path.name}.",
@@ -144,7 +144,10 @@ def _place(file: LoraFile, folder: Path) -> Deployed:
     )
 
 
-def _copy(file: LoraFile, target: Path) -> None:
+def copy_whole(file: LoraFile, target: Path) -> None:
+    """Copy a LoRA file so that `target` is never there in part. Raises `InputError` when it changes meanwhile,
+    `StorageError`.
+    """
     # A1111 lists *.safetensors, *.pt and *.ckpt: a half-written copy must have none of these endings.
     with beside(target, ".part") as temporary:
         shutil.copyfile(file.path, temporary)

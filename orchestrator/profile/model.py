@@ -28,7 +28,10 @@ Epoch = Annotated[int, Field(ge=1, le=100_000)]
 
 
 class _Part(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", str_strip_whitespace=True, use_attribute_docstrings=True)
+    # Built at the first use: a command that needs one part must not wait for all of them.
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", str_strip_whitespace=True, use_attribute_docstrings=True, defer_build=True
+    )
 
 
 class Subject(_Part):
@@ -51,6 +54,14 @@ class Base(_Part):
     """The file sd-scripts trains on; empty = the file A1111 names for `checkpoint`."""
     vae: str = ""
     """As A1111 lists it; empty = whatever A1111 is set to."""
+    clip_l: str = ""
+    """Flux and SD3: the file of the first text encoder."""
+    clip_g: str = ""
+    """SD3: the file of the second text encoder."""
+    t5xxl: str = ""
+    """Flux and SD3: the file of the T5 text encoder."""
+    ae: str = ""
+    """Flux: the file of the autoencoder."""
 
 
 class Generation(_Part):
@@ -188,6 +199,46 @@ class DatasetPlan(_Part):
     """What the check warns about."""
 
 
+class Guard(_Part):
+    """What is done while sd-scripts trains and nobody looks."""
+
+    stalled_factor: Annotated[float, Field(ge=5)] = 30.0
+    """No step for so many times the usual step's time is a stall …"""
+    stalled_minutes: Annotated[float, Field(gt=0)] = 10.0
+    """… and at least for so long."""
+    start_minutes: Annotated[float, Field(gt=0)] = 30.0
+    """How long the start (model, latents) may say nothing."""
+    when_stalled: Literal["stop", "wait"] = "stop"
+    """`stop` ends the training and keeps what is there; `wait` only says so."""
+    out_of_memory: Literal["stop", "retry"] = "stop"
+    """`retry` tries once more with the first remedy that fits (gradient checkpointing, 8-bit optimizer, smaller
+    batches); `stop` only advises it."""
+    restarts: Annotated[int, Field(ge=0, le=100)] = 2
+    """How often a training that crashed is started again from its last state without a new epoch in between."""
+
+
+class Launch(_Part):
+    """How the trainer is started."""
+
+    accelerate: bool = False
+    """Through accelerate, as kohya_ss does; needed only for several graphics cards."""
+    gpus: tuple[Annotated[int, Field(ge=0)], ...] = ()
+    """Numbers of the graphics cards; several are trained on together."""
+    cpu_threads: Annotated[int, Field(ge=0, le=256)] = 0
+    """OMP_NUM_THREADS of the trainer; 0 = as the system is set."""
+
+
+class Samples(_Part):
+    """Pictures sd-scripts draws while it trains."""
+
+    prompts: tuple[str, ...] = ()
+    """What is drawn; braces are filled as in every prompt. Empty = nothing is drawn."""
+    every_epochs: Annotated[int, Field(ge=0)] = 0
+    """After so many epochs each; 0 = whenever a file is saved."""
+    sampler: str = "euler_a"
+    """By sd-scripts' name."""
+
+
 class TrainingPlan(_Part):
     """How sd-scripts trains. Names are ours; `orchestrator.training.plan` translates them."""
 
@@ -203,9 +254,9 @@ class TrainingPlan(_Part):
     """Rank of the LoRA (network_dim)."""
     alpha: Annotated[float, Field(gt=0, le=1024)] = 16.0
     """Scales what is learned by alpha / dim (network_alpha)."""
-    unet_lr: Annotated[float, Field(gt=0, lt=1)] = 1e-4
-    """Learning rate of the U-Net."""
-    text_encoder_lr: Annotated[float, Field(ge=0, lt=1)] = 5e-5
+    unet_lr: Annotated[float, Field(gt=0, le=10)] = 1e-4
+    """Learning rate of the U-Net; 1.0 for optimizers that find their own (Prodigy, D-Adaptation)."""
+    text_encoder_lr: Annotated[float, Field(ge=0, le=10)] = 5e-5
     """Learning rate of the text encoder; 0 = it is not trained."""
     optimizer: Name = "AdamW8bit"
     """By sd-scripts' name; AdamW8bit needs bitsandbytes there."""
@@ -223,6 +274,11 @@ class TrainingPlan(_Part):
     """Of the training."""
     save_state: bool = True
     """Save what a resume needs beside each file (the newest few are kept)."""
+    tensorboard: bool = True
+    """Write loss and learning rate for TensorBoard, where the trainer's Python has it."""
+    guard: Guard = Guard()
+    launch: Launch = Launch()
+    samples: Samples = Samples()
     extra: dict[str, Any] = Field(default_factory=dict)
     """Further arguments of sd-scripts by their own names, checked against the install before it is started."""
 

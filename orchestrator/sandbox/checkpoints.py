@@ -12,7 +12,7 @@ import io
 import json
 import shutil
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -51,16 +51,25 @@ def _or(name: str | None, default: str) -> str:
     return default if name is None else name
 
 
+def _go_on() -> None:
+    """Nothing happens in the middle of a file."""
+
+
 def save_lora(
-    file: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str], save_precision: str | None
+    file: Path,
+    tensors: Mapping[str, Tensor],
+    metadata: Mapping[str, str],
+    save_precision: str | None,
+    midway: Callable[[], None] = _go_on,
 ) -> None:
     """Write a LoRA file in the format its extension says, with the two hashes sd-scripts puts into the metadata.
 
+    `midway` is called when half of it is on the disk.
     Raises `SafetensorError` when the disk refuses; what was written until then stays under the final name.
     """
     precision = _PRECISION[save_precision]
     if file.suffix != ".safetensors":
-        file.write_bytes(_archive({"weights": {name: value.tolist() for name, value in tensors.items()}}))
+        save_archive(file, {"weights": {name: value.tolist() for name, value in tensors.items()}}, midway)
         return
     immutable = {key: value for key, value in metadata.items() if key.startswith("ss_")}
     plain = safetensors_bytes(tensors, immutable, precision)
@@ -70,15 +79,22 @@ def save_lora(
         "sshs_model_hash": hashlib.sha256(plain[8 + header :]).hexdigest(),
         "sshs_legacy_hash": hashlib.sha256(plain[0x100000:0x110000]).hexdigest()[:8],
     }
-    write_in_place(file, safetensors_bytes(tensors, {**metadata, **hashes}, precision))
+    write_in_place(file, safetensors_bytes(tensors, {**metadata, **hashes}, precision), midway)
 
 
-def write_in_place(file: Path, data: bytes) -> None:
-    """Write `data` straight to `file`, in pieces. Raises `SafetensorError` with the cause."""
+def write_halves(file: Path, data: bytes, midway: Callable[[], None] = _go_on) -> None:
+    """Write `data` straight to `file`, half by half. Raises `OSError`; what was written until then stays."""
+    with file.open("wb") as stream:
+        stream.write(data[: len(data) // 2])
+        stream.flush()
+        midway()
+        stream.write(data[len(data) // 2 :])
+
+
+def write_in_place(file: Path, data: bytes, midway: Callable[[], None] = _go_on) -> None:
+    """The same as the safetensors library does it. Raises `SafetensorError` with the cause."""
     try:
-        with file.open("wb") as stream:
-            for start in range(0, len(data), 1 << 20):
-                stream.write(data[start : start + (1 << 20)])
+        write_halves(file, data, midway)
     except OSError as error:
         code = f'Os {{ code: {error.errno}, message: "{error.strerror}" }}'
         raise SafetensorError(f"Error while serializing: I/O error: IoError({code})") from error
@@ -116,16 +132,19 @@ def _numbers(value: Tensor, precision: str) -> bytes:
         return single.astype("<f4" if precision == "F32" else "<f2").tobytes()
 
 
-def save_state_model(folder: Path, tensors: Mapping[str, Tensor]) -> None:
+def save_state_model(folder: Path, tensors: Mapping[str, Tensor], midway: Callable[[], None] = _go_on) -> None:
     """Write the network's weights (fp32, no metadata) into a state folder."""
-    write_in_place(folder / "model.safetensors", safetensors_bytes(tensors, {"format": "pt"}, "F32"))
+    write_in_place(folder / "model.safetensors", safetensors_bytes(tensors, {"format": "pt"}, "F32"), midway)
 
 
-def save_archive(file: Path, content: Mapping[str, Any]) -> None:
+def save_archive(file: Path, content: Mapping[str, Any], midway: Callable[[], None] = _go_on) -> None:
     """Write a file that is a zip archive, as PyTorch's files are, so that a short one is found broken when it is
-    read.
+    read. Raises `RuntimeError` as PyTorch does when the disk refuses.
     """
-    file.write_bytes(_archive(content))
+    try:
+        write_halves(file, _archive(content), midway)
+    except OSError as error:
+        raise RuntimeError("[enforce fail at inline_container.cc:664] . unexpected pos 64 vs 0") from error
 
 
 def _archive(content: Mapping[str, Any]) -> bytes:

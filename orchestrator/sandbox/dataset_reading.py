@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from orchestrator.sandbox.buckets import BucketRules, Buckets, Size, fill, training_size
+from orchestrator.sandbox.buckets import BucketRules, Buckets, Size, fill, size_in_cache_name, training_size
 from orchestrator.sandbox.captions import count_tags, read_captions, warn_about_missing
 from orchestrator.sandbox.console_output import Console, bar_over
 from orchestrator.sandbox.dataset_options import DatasetOptions, SubsetOptions
@@ -97,9 +97,14 @@ def subfolder_subsets(train_dir: str | None, reg_dir: str | None, console: Conso
     return subsets
 
 
-def read_datasets(every: Sequence[DatasetOptions], console: Console) -> tuple[ReadDataset, ...]:
-    """Read all datasets, describe them in the log, then sort their pictures into buckets."""
-    gathered = [_gather(options, console) for options in every]
+def read_datasets(
+    every: Sequence[DatasetOptions], console: Console, cache_end: str = _CACHE_END
+) -> tuple[ReadDataset, ...]:
+    """Read all datasets, describe them in the log, then sort their pictures into buckets.
+
+    `cache_end`: how the names of latents files end, which also tell a picture's size.
+    """
+    gathered = [_gather(options, console, cache_end) for options in every]
     console.info(
         described([(options, found[0]) for options, found in zip(every, gathered, strict=True)]), "config_util.py:580"
     )
@@ -112,7 +117,7 @@ def read_datasets(every: Sequence[DatasetOptions], console: Console) -> tuple[Re
 _Gathered = tuple[list[ReadSubset], list[_Found], dict[str, dict[str, int]], int, int, int]
 
 
-def _gather(options: DatasetOptions, console: Console) -> _Gathered:
+def _gather(options: DatasetOptions, console: Console, cache_end: str) -> _Gathered:
     assert options.resolution is not None, "resolution is required / resolution（解像度）指定は必須です"
     console.info("prepare images.", "train_util.py:2112")
     subsets: list[ReadSubset] = []
@@ -134,7 +139,7 @@ def _gather(options: DatasetOptions, console: Console) -> _Gathered:
                 "train_util.py:2124",
             )
             continue
-        pictures, held_back = _read_folder(subset, options, frequency, console)
+        pictures, held_back = _read_folder(subset, options, frequency, console, cache_end)
         left_out += held_back
         if not pictures:
             console.warning(
@@ -184,7 +189,11 @@ def _balanced(found: list[_Found], train_count: int) -> list[_Found]:
 
 
 def _read_folder(
-    subset: SubsetOptions, options: DatasetOptions, frequency: dict[str, dict[str, int]], console: Console
+    subset: SubsetOptions,
+    options: DatasetOptions,
+    frequency: dict[str, dict[str, int]],
+    console: Console,
+    cache_end: str,
 ) -> tuple[list[_Found], int]:
     folder = Path(subset.image_dir)
     if not folder.is_dir():
@@ -192,7 +201,7 @@ def _read_folder(
         return [], 0
     paths = sorted(path for path in folder.iterdir() if path.name.endswith(_EXTENSIONS))
     console.info("get image size from name of cache files", "train_util.py:2005")
-    sizes = {path: _size_in_cache_name(path) for path in bar_over(paths)}
+    sizes = {path: size_in_cache_name(path, cache_end) for path in bar_over(paths)}
     known = sum(size is not None for size in sizes.values())
     console.info(f"set image size from cache files: {known}/{len(paths)}", "train_util.py:2035")
     share = options.values["validation_split"] or 0.0
@@ -212,17 +221,6 @@ def _training_part(paths: list[Path], share: float, seed: int | None) -> list[Pa
     if seed is not None:
         random.Random(seed).shuffle(shuffled)
     return shuffled[: len(shuffled) - round(len(shuffled) * share)]
-
-
-def _size_in_cache_name(path: Path) -> Size | None:
-    """The size written in the name of a latents file beside the picture, "img0_0096x0096_sd.npz"; nothing is opened."""
-    for cached in sorted(path.parent.glob("*" + _CACHE_END)):
-        stem = cached.name[: -len(_CACHE_END)]
-        name, _, size = stem.rpartition("_")
-        if name == path.stem and "x" in size:
-            width, height = size.split("x")
-            return int(width), int(height)
-    return None
 
 
 def _sorted_into_buckets(index: int, options: DatasetOptions, gathered: _Gathered, console: Console) -> ReadDataset:

@@ -5,24 +5,27 @@ from __future__ import annotations
 import argparse
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from orchestrator.sandbox.dataset_reading import ReadDataset
+from orchestrator.sandbox.training_kinds import SD, Kind
 
 if TYPE_CHECKING:
     from orchestrator.sandbox.checkpoints import Tensor
+    from orchestrator.sandbox.learned import Learned
 
 #: Environment variable that names the simulated world: story, equal or spike.
 WORLD = "ORCHESTRATOR_SANDBOX_WORLD"
 
 
-@dataclass(frozen=True)
+@dataclass
 class Lesson:
     """What is to be learned, and the weights that hold it after any epoch.
 
-    `sources` says for some pictures that other pixels are used: those kept in an old cache file.
+    `sources` says for some pictures that other pixels are used: those kept in an old cache file. `blown_up` says that
+    the weights are no numbers any more.
     """
 
     args: argparse.Namespace
@@ -31,15 +34,30 @@ class Lesson:
     dim: int
     alpha: float
     blown_up: bool
+    kind: Kind = SD
+    _last: tuple[tuple[int, int], Learned] | None = field(default=None, init=False)
 
     def weights(self, epoch: int, epochs: int) -> dict[str, Tensor]:
-        """Return the LoRA's tensors (fp32) after `epoch` of `epochs`; all NaN when the learning rate was far too
-        high.
-        """
+        """Return the LoRA's tensors (fp32) after `epoch` of `epochs`; all NaN when it blew up."""
         import numpy as np
 
-        from orchestrator.sandbox.learned import learn, tensors
+        from orchestrator.sandbox.learned import tensors
+
+        made = tensors(self.learned(epoch, epochs), self.dim, self.alpha, self.args.seed)
+        named = {self._named(name): value for name, value in made.items()}
+        return {name: np.full_like(value, np.nan) for name, value in named.items()} if self.blown_up else named
+
+    def _named(self, name: str) -> str:
+        start = next((start for start in self.kind.renamed if name.startswith(start)), "")
+        return self.kind.renamed[start] + name[len(start) :] if start else name
+
+    def learned(self, epoch: int, epochs: int) -> Learned:
+        """What is known after `epoch` of `epochs`. Raises `ValueError` for a world that does not exist."""
+        from orchestrator.sandbox.learned import learn
         from orchestrator.sandbox.worlds import WORLDS
+
+        if self._last is not None and self._last[0] == (epoch, epochs):
+            return self._last[1]
 
         pictures = [picture for dataset in self.datasets for picture in dataset.pictures if not picture.is_reg]
         chosen = os.environ.get(WORLD, "story")
@@ -53,8 +71,8 @@ class Lesson:
             epochs=epochs,
             world=world,
         )
-        made = tensors(learned, self.dim, self.alpha, self.args.seed)
-        return {name: np.full_like(value, np.nan) for name, value in made.items()} if self.blown_up else dict(made)
+        self._last = ((epoch, epochs), learned)
+        return learned
 
     def shapes(self) -> dict[str, tuple[int, ...]]:
         """Names and shapes of the tensors."""

@@ -5,17 +5,20 @@ from __future__ import annotations
 import argparse
 import os
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
-from orchestrator.sandbox import checkpoints
+from orchestrator.sandbox import checkpoints, training_memory, training_samples, training_trackers
 from orchestrator.sandbox.console_output import Bar, Console, say
 from orchestrator.sandbox.dataset_reading import ReadDataset
+from orchestrator.sandbox.event_files import EventFile
 from orchestrator.sandbox.latent_cache import open_pictures
 from orchestrator.sandbox.lesson import Lesson
+from orchestrator.sandbox.training_faults import Faults
 from orchestrator.sandbox.training_metadata import model_spec
-from orchestrator.sandbox.training_plan import Length, Losses
+from orchestrator.sandbox.training_plan import Length, Losses, is_main_process
 
 #: Environment variable with the seconds one optimizer step takes.
 STEP_SECONDS = "ORCHESTRATOR_SANDBOX_STEP_SECONDS"
@@ -38,6 +41,8 @@ class Run:
     metadata: dict[str, str]
     workers: int
     first_epoch: int
+    faults: Faults = field(default_factory=Faults)
+    events: EventFile | None = None
     step: int = 0
     epoch: int = 0
     state_step: int = 0
@@ -50,16 +55,21 @@ class Run:
         self.console.info(f"unet dtype: {dtype}, device: {DEVICE}:0", "train_network.py:1347")
         self.console.info(f"text_encoder [0] dtype: {dtype}, device: {DEVICE}:0", "train_network.py:1353")
         self.step = skipped
+        self._sample(0, bar=None)
         bar = Bar(self.whole.steps - skipped, "steps")
         pace = Pace(float(os.environ.get(STEP_SECONDS, _DEFAULT_STEP_SECONDS)))
         for epoch in range(self.first_epoch, self.whole.epochs):
             self._one_epoch(epoch, skipped if epoch == self.first_epoch else 0, bar, pace)
+            if self.events is not None:
+                self.events.write({"loss/epoch_average": self.losses.average}, epoch + 1)
             self._save_after_epoch(epoch + 1)
+            self._sample(epoch + 1, bar)
             bar.go_on()
         if self.args.save_state or self.args.save_state_on_train_end:
             self.console.info("", "train_util.py:5989")
             self.console.info("saving last state.", "train_util.py:5990")
             self._save_state(f"{checkpoints.last_name(self.args)}-state")
+        self.faults.strike("final")
         self._save(checkpoints.last_name(self.args), self.whole.epochs)
         self.console.info("model saved.", "train_network.py:1729")
         bar.close()
@@ -78,17 +88,50 @@ class Run:
         for batch in range(skipped, self.whole.batches):
             self.state_step = self.step + 1
             pace.wait(1 / every)
+            if not self.step:
+                training_memory.check_training(self.args, self.datasets, self.lesson.dim, self.lesson.kind)
             if (batch + 1) % every == 0 or batch + 1 == self.whole.batches:
+                self._before_step(f"step:{self._begun + self.step + 1}")
                 bar.advance()
                 self.step += 1
+                self._sample(None, bar)
                 bar.go_on()
                 self._save_after_step()
             notes = {"avr_loss": self.losses.add(epoch, batch)}
             bar.postfix(
                 **({"Keys Scaled": 0, "Average key norm": 0.1} if self.args.scale_weight_norms else {}), **notes
             )
+            if self.events is not None:
+                self._tell(notes["avr_loss"])
             if self.step >= self.whole.steps:
                 break
+
+    @property
+    def _begun(self) -> int:
+        """Steps of the whole run that lie before this process."""
+        return self.first_epoch * self.whole.steps_per_epoch
+
+    def _before_step(self, point: str) -> None:
+        self.faults.strike(point)
+        if self.faults.turns_to_nan(point):
+            self.losses.blow_up()
+            self.lesson.blown_up = True
+
+    def _tell(self, average: float) -> None:
+        # The schedule goes on with a state; with weights alone it begins anew.
+        done = self.step + (self._begun if self.args.resume else 0)
+        values = training_trackers.step_values(self.args, self.losses.last, average, done, self.whole.steps)
+        assert self.events is not None
+        self.events.write(values, self.step)
+
+    def _sample(self, epoch: int | None, bar: Bar | None) -> None:
+        if not training_samples.due(self.args, epoch, self.step) or not is_main_process():
+            return
+        if epoch:
+            self.faults.strike(f"sample:{epoch}")
+        training_samples.draw(self.args, self.console, self.lesson, epoch, self.step, self.whole.epochs)
+        if bar is not None:
+            bar.go_on()
 
     def _save_after_step(self) -> None:
         every = self.args.save_every_n_steps
@@ -129,6 +172,9 @@ class Run:
         return Path(self.args.output_dir)
 
     def _save(self, stem: str, epoch: int) -> None:
+        if not is_main_process():
+            return
+        point = f"save:{epoch}"
         file = self._output_dir() / (stem + "." + self.args.save_model_as)
         say(f"\nsaving checkpoint: {file}")
         now = {"ss_training_finished_at": str(time.time()), "ss_steps": str(self.step), "ss_epoch": str(epoch)}
@@ -136,9 +182,21 @@ class Run:
         if self.args.no_metadata:
             metadata = {key: value for key, value in metadata.items() if key in checkpoints.MINIMUM_KEYS}
         weights = self.lesson.weights(max(1, self.epoch), self.whole.epochs)
-        checkpoints.save_lora(file, weights, {**metadata, **model_spec(self.args)}, self.args.save_precision)
+        if self.faults.turns_to_nan(point):
+            first = min(weights)
+            weights[first] = weights[first] * float("nan")
+        spec = model_spec(self.args, self.lesson.kind)
+        midway = self._midway(point)
+        checkpoints.save_lora(file, weights, {**metadata, **spec}, self.args.save_precision, midway)
+
+    def _midway(self, point: str) -> Callable[[], None]:
+        return lambda: self.faults.midway(point)
 
     def _save_state(self, name: str) -> None:
+        # Of several processes only the main one saves, so that random_states_0.pkl is the last file there too.
+        if not is_main_process():
+            return
+        point = f"state:{self.epoch}:"
         folder = self._output_dir() / name
         self.console.info(f"Saving current state to {folder}", "accelerator.py:3241")
         folder.mkdir(exist_ok=True)
@@ -146,20 +204,24 @@ class Run:
         self.console.info(
             f"save train state to {file} at epoch {self.epoch} step {self.state_step}", "train_network.py:946"
         )
-        file.write_text(f'{{"current_epoch": {self.epoch}, "current_step": {self.state_step}}}', encoding="utf-8")
+        state = f'{{"current_epoch": {self.epoch}, "current_step": {self.state_step}}}'
+        checkpoints.write_halves(file, state.encode(), self._midway(point + file.name))
         weights = self.lesson.weights(max(1, self.epoch), self.whole.epochs)
-        checkpoints.save_state_model(folder, weights)
+        checkpoints.save_state_model(folder, weights, self._midway(point + "model.safetensors"))
         self.console.info(f"Model weights saved in {folder / 'model.safetensors'}", "checkpointing.py:108")
-        checkpoints.save_archive(folder / "optimizer.bin", {"step": self.state_step, "names": sorted(weights)})
+        self._archive(folder / "optimizer.bin", {"step": self.state_step, "names": sorted(weights)})
         self.console.info(f"Optimizer state saved in {folder / 'optimizer.bin'}", "checkpointing.py:115")
-        checkpoints.save_archive(folder / "scheduler.bin", {"last_epoch": self.state_step})
+        self._archive(folder / "scheduler.bin", {"last_epoch": self.state_step})
         self.console.info(f"Scheduler state saved in {folder / 'scheduler.bin'}", "checkpointing.py:122")
         for number, sampler in enumerate(("sampler.bin", "sampler_1.bin")):
             # Said, but no such file is written.
             message = f"Sampler state for dataloader {number} saved in {folder / sampler}"
             self.console.info(message, "checkpointing.py:139")
-        checkpoints.save_archive(folder / "random_states_0.pkl", {"random_state": self.losses.random_state})
+        self._archive(folder / "random_states_0.pkl", {"random_state": self.losses.random_state})
         self.console.info(f"Random states saved in {folder / 'random_states_0.pkl'}", "checkpointing.py:170")
+
+    def _archive(self, file: Path, content: dict[str, Any]) -> None:
+        checkpoints.save_archive(file, content, self._midway(f"state:{self.epoch}:{file.name}"))
 
     def _remove(self, stem: str) -> None:
         file = Path(self.args.output_dir) / (stem + "." + self.args.save_model_as)

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from orchestrator.sandbox.dataset_reading import ReadDataset
+from orchestrator.sandbox.training_kinds import SD, Kind
 
 _REVISION = "(unknown)"
 #: Metadata key without ss_ -> argument of the same meaning.
@@ -34,6 +35,12 @@ _FROM_ARGUMENTS = {
 }  # fmt: skip
 
 
+_OF_FLUX = (
+    "model_type", "apply_t5_attn_mask", "weighting_scheme", "logit_mean", "logit_std", "mode_scale", "guidance_scale",
+    "timestep_sampling", "sigmoid_scale", "model_prediction_type", "discrete_flow_shift",
+)  # fmt: skip
+
+
 def run_metadata(
     args: argparse.Namespace,
     datasets: Sequence[ReadDataset],
@@ -43,6 +50,7 @@ def run_metadata(
     epochs: int,
     optimizer: str,
     network_options: dict[str, str],
+    kind: Kind = SD,
 ) -> dict[str, str]:
     """Metadata that stays the same through a run; every value is text, None is the text "None"."""
     found: dict[str, Any] = {
@@ -53,7 +61,7 @@ def run_metadata(
         "num_reg_images": sum(dataset.reg_count for dataset in datasets),
         "num_batches_per_epoch": sum(dataset.batches for dataset in datasets),
         "num_epochs": epochs,
-        "base_model_version": "sd_v2" if args.v2 else "sd_v1",
+        "base_model_version": "sd_v2" if args.v2 else kind.base_version,
         "optimizer": optimizer,
         "sd_scripts_commit_hash": _REVISION,
         **{key: getattr(args, name) for key, name in _FROM_ARGUMENTS.items()},
@@ -62,6 +70,8 @@ def run_metadata(
         **_model("sd_model", args.pretrained_model_name_or_path),
         **_model("vae", args.vae),
     }
+    for name in _OF_FLUX if kind.parts else ():
+        found[name] = getattr(args, name)
     if network_options:
         found["network_args"] = json.dumps(network_options)
     return {f"ss_{key}": str(value) for key, value in found.items()}
@@ -196,15 +206,15 @@ def new_hash(file: Path) -> str:
     return digest.hexdigest()
 
 
-def model_spec(args: argparse.Namespace) -> dict[str, str]:
+def model_spec(args: argparse.Namespace, kind: Kind = SD) -> dict[str, str]:
     """The modelspec.* entries (ModelSpec 1.0.1) of a LoRA file saved now."""
     now = time.time()
     size = args.resolution or (512, 512)
     base = "stable-diffusion-v2-768-v" if args.v2 and args.v_parameterization else "stable-diffusion-v2-512"
     found = {
         "sai_model_spec": "1.0.1",
-        "architecture": f"{base if args.v2 else 'stable-diffusion-v1'}/lora",
-        "implementation": "diffusers",
+        "architecture": f"{base if args.v2 else kind.architecture}/lora",
+        "implementation": kind.implementation,
         "implementation_version": f"sd-scripts/{_REVISION}",
         "title": args.metadata_title or args.output_name or f"LoRA@{now}",
         "resolution": f"{size[0]}x{size[1]}",

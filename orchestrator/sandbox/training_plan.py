@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import math
+import os
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -28,16 +29,27 @@ def override_steps(args: argparse.Namespace, datasets: Sequence[ReadDataset]) ->
     if args.max_train_epochs is None:
         return
     batches = sum(dataset.batches for dataset in datasets)
-    args.max_train_steps = args.max_train_epochs * math.ceil(batches / args.gradient_accumulation_steps)
+    per_epoch = math.ceil(batches / processes() / args.gradient_accumulation_steps)
+    args.max_train_steps = args.max_train_epochs * per_epoch
     say(
         f"override steps. steps for {args.max_train_epochs} epochs is / "
         f"指定エポックまでのステップ数: {args.max_train_steps}"
     )
 
 
+def processes() -> int:
+    """How many processes train together; accelerate says so to each."""
+    return int(os.environ.get("WORLD_SIZE", "1"))
+
+
+def is_main_process() -> bool:
+    """Whether this process is the one that speaks and saves."""
+    return os.environ.get("RANK", "0") == "0"
+
+
 def length(args: argparse.Namespace, datasets: Sequence[ReadDataset]) -> Length:
     """Length of the whole run, also after a resume; settles save_every_n_epochs when only a ratio was given."""
-    batches = sum(dataset.batches for dataset in datasets)
+    batches = math.ceil(sum(dataset.batches for dataset in datasets) / processes())
     per_epoch = math.ceil(batches / args.gradient_accumulation_steps)
     epochs = math.ceil(args.max_train_steps / per_epoch)
     if args.save_n_epoch_ratio is not None and args.save_n_epoch_ratio > 0:
@@ -94,12 +106,13 @@ def start_at(args: argparse.Namespace, state_step: int | None, whole: Length, co
 class Losses:
     """Losses that fall over the run with noise around them, and their mean over the last epoch's worth of batches.
 
-    `blows_up`: from the second loss on everything is NaN, and the mean never recovers.
+    `blows_up`: from the second loss on everything is NaN, and the mean never recovers. `last`: the newest loss.
     """
 
     seed: int
     expected: int
     blows_up: bool = False
+    last: float = math.nan
     _slots: list[float] = field(default_factory=list)
     _total: float = 0.0
     _count: int = 0
@@ -128,6 +141,7 @@ class Losses:
         loss = (0.085 + 0.06 * math.exp(-4.0 * progress)) * math.exp(self._random.gauss(0.0, 0.45))
         if self.blows_up and self._count > 1:
             loss = math.nan
+        self.last = loss
         if epoch == 0:
             self._slots.append(loss)
         else:
@@ -135,4 +149,14 @@ class Losses:
             self._total -= self._slots[batch]
             self._slots[batch] = loss
         self._total += loss
-        return self._total / len(self._slots)
+        return self.average
+
+    @property
+    def average(self) -> float:
+        """The moving mean: of the last epoch's worth of losses."""
+        return self._total / len(self._slots) if self._slots else 0.0
+
+    def blow_up(self) -> None:
+        """From the next loss on everything is NaN."""
+        self.blows_up = True
+        self._count = max(self._count, 1)

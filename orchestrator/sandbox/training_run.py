@@ -7,41 +7,62 @@ import contextlib
 import importlib
 import os
 import random
+import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from orchestrator.sandbox import checkpoints, training_settings
+from orchestrator.sandbox import (
+    checkpoints,
+    training_faults,
+    training_memory,
+    training_model,
+    training_settings,
+    training_trackers,
+)
 from orchestrator.sandbox.console_output import Console, say
 from orchestrator.sandbox.dataset_options import load_description, resolve
 from orchestrator.sandbox.dataset_reading import ReadDataset, read_datasets, subfolder_subsets
-from orchestrator.sandbox.latent_cache import cache_latents
+from orchestrator.sandbox.latent_cache import cache_latents, cache_text_outputs
 from orchestrator.sandbox.lesson import Lesson
+from orchestrator.sandbox.training_kinds import SD, Kind
 from orchestrator.sandbox.training_loop import DEVICE, Run
 from orchestrator.sandbox.training_metadata import run_metadata
-from orchestrator.sandbox.training_plan import Length, Losses, length, override_steps, start_at
+from orchestrator.sandbox.training_plan import (
+    Length,
+    Losses,
+    is_main_process,
+    length,
+    override_steps,
+    start_at,
+)
 
 _TRAINS_NOTHING = "simulated trainer: no network is trained"
 
 
-def start(args: argparse.Namespace, parser: argparse.ArgumentParser) -> None:
+def start(args: argparse.Namespace, parser: argparse.ArgumentParser, kind: Kind = SD) -> None:
     """Read the configuration file named in `args`, then train."""
+    if not is_main_process():
+        # One of several processes speaks.
+        sys.stdout = sys.stderr = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115 - until the end
     say(_TRAINS_NOTHING)
     console = Console()
-    train(training_settings.read_config_file(args, parser, console), console)
+    train(training_settings.read_config_file(args, parser, console), console, kind)
 
 
-def train(args: argparse.Namespace, console: Console) -> None:
+def train(args: argparse.Namespace, console: Console, kind: Kind = SD) -> None:
     """Run from the first log line to the last file. Fails where, and with what, the real trainer fails."""
+    faults = training_faults.asked_for(args)
+    faults.strike("start")
     session_id = random.randint(0, 2**32)
     started_at = time.time()
     training_settings.verify(args, console)
     console = Console(simple=args.console_log_simple, file=args.console_log_file, level=args.console_log_level)
     if args.seed is None:
         args.seed = random.randint(0, 2**32)
-    datasets = _datasets(args, console)
+    datasets = _datasets(args, console, kind)
     if sum(dataset.batches for dataset in datasets) == 0:
         console.error(
             "No data found. Please verify arguments (train_data_dir must be the parent of folders with images) / "
@@ -50,12 +71,18 @@ def train(args: argparse.Namespace, console: Console) -> None:
             "train_network.py:576",
         )
         return
+    training_model.check_kind(args, datasets, console, kind)
     console.info("preparing accelerator", "train_network.py:593")
     training_settings.check_accelerator(args)
     say(f"accelerator device: {DEVICE}")
-    training_settings.check_base_model(args, console)
+    training_model.check_base_model(args, console, kind)
     with _scratch(args) as scratch:
-        sources = cache_latents(datasets, args.cache_latents_to_disk, scratch, console) if args.cache_latents else {}
+        sources: dict[Path, Path] = {}
+        if args.cache_latents:
+            training_memory.check_encoding(args, datasets, kind)
+            sources = cache_latents(datasets, args.cache_latents_to_disk, scratch, console, kind, faults)
+        if kind.text_outputs and args.cache_text_encoder_outputs:
+            cache_text_outputs(datasets, args.cache_text_encoder_outputs_to_disk, console, kind)
         network = _network(args, console)
         say("prepare optimizer, data loader etc.")
         chosen = training_settings.optimizer(args, console)
@@ -65,7 +92,7 @@ def train(args: argparse.Namespace, console: Console) -> None:
         override_steps(args, datasets)
         training_settings.check_scheduler(args)
         training_settings.check_full_precision(args)
-        lesson = Lesson(args, tuple(datasets), sources, network.lora_dim, network.alpha, chosen.blows_up)
+        lesson = Lesson(args, tuple(datasets), sources, network.lora_dim, network.alpha, chosen.blows_up, kind)
         losses = Losses(args.seed, args.max_train_steps, chosen.blows_up)
         state_step = _resume(args, lesson, losses, console)
         whole = length(args, datasets)
@@ -78,9 +105,11 @@ def train(args: argparse.Namespace, console: Console) -> None:
             epochs=whole.epochs,
             optimizer=chosen.name + (f"({chosen.arguments})" if chosen.arguments else ""),
             network_options=training_settings.network_options(args),
+            kind=kind,
         )
         first_epoch, skipped = start_at(args, state_step, whole, console)
-        run = Run(args, console, datasets, whole, lesson, losses, metadata, workers, first_epoch)
+        run = Run(args, console, datasets, whole, lesson, losses, metadata, workers, first_epoch, faults)
+        run.events = training_trackers.start(args) if is_main_process() else None
         run.go(skipped)
 
 
@@ -94,7 +123,7 @@ def _scratch(args: argparse.Namespace) -> Iterator[Path]:
         yield Path(folder)
 
 
-def _datasets(args: argparse.Namespace, console: Console) -> tuple[ReadDataset, ...]:
+def _datasets(args: argparse.Namespace, console: Console, kind: Kind) -> tuple[ReadDataset, ...]:
     console.info("Using v1 tokenizer", "strategy_sd.py:26")
     if args.tokenizer_cache_dir:
         cached = Path(args.tokenizer_cache_dir) / "openai_clip-vit-large-patch14"
@@ -117,7 +146,7 @@ def _datasets(args: argparse.Namespace, console: Console) -> tuple[ReadDataset, 
     else:
         console.info("Using DreamBooth method.", "train_network.py:530")
         description = {"datasets": [{"subsets": subfolder_subsets(args.train_data_dir, args.reg_data_dir, console)}]}
-    return read_datasets(resolve(description, args, console), console)
+    return read_datasets(resolve(description, args, console), console, kind.latents)
 
 
 def _network(args: argparse.Namespace, console: Console) -> Any:

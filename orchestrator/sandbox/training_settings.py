@@ -18,7 +18,7 @@ from typing import Any
 
 import toml
 
-from orchestrator.sandbox.console_output import Console, bar_over
+from orchestrator.sandbox.console_output import Console
 
 #: Learning rate from which a LoRA surely blows up; adaptive optimizers scale theirs and are meant to be given 1.0.
 _BLOWS_UP_FROM = 1.0
@@ -234,43 +234,3 @@ def network_options(args: argparse.Namespace) -> dict[str, str]:
         key, value = given.split("=", 1)
         options[key] = value
     return options
-
-
-def check_base_model(args: argparse.Namespace, console: Console) -> None:
-    """Look at the base model. Raises `ValueError` for a wrong path and `SafetensorError` for a broken file."""
-    name = args.pretrained_model_name_or_path
-    console.info("loading model for process 0/1", "train_util.py:5574")
-    if os.path.islink(name):  # noqa: PTH114 - takes None to a TypeError, as in the real trainer
-        name = os.path.realpath(name)
-    if Path(name).is_file():
-        console.info(f"load StableDiffusion checkpoint: {name}", "train_util.py:5530")
-        if name.endswith(".safetensors"):
-            from safetensors import safe_open
-
-            with safe_open(name, framework="np"):
-                pass
-        console.info("UNet2DConditionModel: 64, 8, 768, False, False", "original_unet.py:1395")
-        for part, line in (("u-net", 1011), ("vae", 1019), ("text encoder", 1076)):
-            console.info(f"loading {part}: <All keys matched successfully>", f"model_util.py:{line}")
-    else:
-        console.info(f"load Diffusers pretrained models: {name}", "train_util.py:5536")
-        if not (Path(name) / "model_index.json").is_file():
-            raise ValueError(
-                f'The provided pretrained_model_name_or_path "{name}" is neither a valid local path '
-                "nor a valid repo id. "
-                "Please check the parameter."
-            )
-        for _ in bar_over(range(4), "Loading pipeline components..."):
-            pass
-        console.info("UNet2DConditionModel: 64, 8, 768, False, False", "original_unet.py:1395")
-        console.info("U-Net converted to original U-Net", "train_util.py:5561")
-    if args.vae is not None:
-        console.info("additional VAE loaded", "train_util.py:5566")
-    for wanted, text, line in (
-        (args.mem_eff_attn, "memory efficient attention", 3364),
-        (args.xformers, "xformers", 3367),
-        (args.sdpa, "SDPA", 3375),
-    ):
-        if wanted:
-            console.info(f"Enable {text} for U-Net", f"train_util.py:{line}")
-            break

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Union
+from typing import Any, Union
 
 
 @dataclass(frozen=True)
@@ -21,7 +22,8 @@ class Started:
 class Progress:
     """`step` of `steps` optimizer steps of the whole run are done, in epoch `epoch` of `epochs`.
 
-    `loss` is the mean over the last epoch's worth of steps, None at the beginning; `seconds_left` likewise.
+    `loss` is the mean over the last epoch's worth of steps, None at the beginning; `seconds_left` likewise. `rate_s` is
+    the median time of the last steps in seconds, None before there are enough.
     """
 
     epoch: int
@@ -30,6 +32,7 @@ class Progress:
     steps: int
     loss: float | None
     seconds_left: float | None
+    rate_s: float | None = None
 
 
 @dataclass(frozen=True)
@@ -41,10 +44,34 @@ class Saved:
 
 
 @dataclass(frozen=True)
+class Sampled:
+    """A picture was drawn by the trainer after an epoch."""
+
+    file: str
+    epoch: int
+
+
+@dataclass(frozen=True)
+class Stalled:
+    """Nothing has happened for so long; `diagnosis` says what the process is seen to do."""
+
+    minutes: float
+    diagnosis: str
+
+
+@dataclass(frozen=True)
+class Restarted:
+    """The training was started again: why, and which of its values were changed for it."""
+
+    why: str
+    changes: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
 class Note:
     """Something worth knowing that stops nothing."""
 
     text: str
 
 
-TrainingEvent = Union[Started, Progress, Saved, Note]  # noqa: UP007 (evaluated at run time, also on 3.10)
+TrainingEvent = Union[Started, Progress, Saved, Sampled, Stalled, Restarted, Note]  # noqa: UP007 (evaluated at run time, also on 3.10)

@@ -3,26 +3,37 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import re
-import shutil
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from orchestrator.errors import DatasetError, PictureError, StorageError
-from orchestrator.files import open_picture, picture_files, read_json, sha256_file, write_json
+from orchestrator.errors import DatasetError, Problem, StorageError
+from orchestrator.files import picture_files, sha256_file
+from orchestrator.training import captions, picture_facts, space
+from orchestrator.training.picture_facts import Facts
 
 _GROUP = re.compile(r"^(?P<repeats>\d+)_(?P<name>.+)$")
-_LISTED = 12
+#: Places named of one problem that many files share.
+_NAMED = 6
+_BUILD = "correct what it was made from and build it again: `orchestrator dataset build`"
 
 
 @dataclass(frozen=True)
 class GroupFolder:
-    """One `<repeats>_<group>` folder of a built dataset."""
+    """One `<repeats>_<group>` folder of a built dataset.
+
+    `captions` are the texts that are trained on and `sizes` the pictures' (width, height) in pixels, both in the order
+    of `pictures`.
+    """
 
     folder: Path
     repeats: int
     name: str
     pictures: tuple[Path, ...]
+    captions: tuple[str, ...] = ()
+    sizes: tuple[tuple[int, int], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -47,53 +58,99 @@ class DatasetInput:
         return sum(len(group.pictures) * group.repeats for group in self.groups)
 
 
-def read_dataset(folder: Path) -> DatasetInput:
-    """The dataset in `folder`, every picture decoded and every caption read. Raises `DatasetError` listing all
-    problems at once.
+@dataclass(frozen=True)
+class Looked:
+    """What a look at a dataset's folder found. `dataset` is None where `problems` speak against training on it;
+    `doubts` do not. `groups` are there either way.
+    """
+
+    dataset: DatasetInput | None
+    problems: tuple[Problem, ...] = ()
+    doubts: tuple[Problem, ...] = ()
+    groups: tuple[GroupFolder, ...] = ()
+
+
+def look(folder: Path, cache: Path | None = None) -> Looked:
+    """Look at the dataset in `folder` as sd-scripts will: every picture decoded, every caption read. Writes nothing
+    but, into `cache`, what was learned of pictures that have not changed since.
 
     sd-scripts would train on a missing caption's folder name, stop without naming a file at a broken picture, and end
     with exit code 0 when there is nothing at all.
     """
     if not folder.is_dir():
-        raise DatasetError(f"There is no dataset in {folder}.", fix="Build it first: `orchestrator dataset build`.")
-    groups: list[GroupFolder] = []
-    problems: list[str] = []
-    digest = hashlib.sha256()
+        missing = Problem(str(folder), "there is no dataset", "build it first: `orchestrator dataset build`")
+        return Looked(None, (missing,))
+    try:
+        return _look(folder, cache)
+    except OSError as error:
+        unreadable = Problem(str(folder), f"cannot be read ({error})", "give yourself the right to read it")
+        return Looked(None, (unreadable,))
+
+
+def _look(folder: Path, cache: Path | None) -> Looked:
+    problems: list[Problem] = []
+    doubts: list[Problem] = []
+    found: list[tuple[Path, int, str, list[Path]]] = []
     for path in sorted(p for p in folder.iterdir() if p.is_dir()):
         match = _GROUP.match(path.name)
-        if match is None or int(match["repeats"]) == 0:
-            continue
-        pictures = tuple(picture_files(path))
-        groups.append(GroupFolder(path, int(match["repeats"]), match["name"], pictures))
-        digest.update(f"{path.name}\n".encode())
-        for picture in pictures:
-            problems += _picture_problems(picture)
-            caption = picture.with_suffix(".txt")
+        if match is not None and int(match["repeats"]) > 0:
+            found.append((path, int(match["repeats"]), match["name"], picture_files(path)))
+        elif not path.name.startswith(".") and picture_files(path):
+            doubts.append(Problem(path.name, "is left out", "name it <repeats>_<group>, such as 3_close-up"))
+    facts = picture_facts.of([picture for *_, pictures in found for picture in pictures], folder, cache)
+    digest = hashlib.sha256()
+    groups: list[GroupFolder] = []
+    for path, repeats, name, pictures in found:
+        read = [captions.read(picture) for picture in pictures]
+        digest.update(f"{path.name}\n".encode("utf-8", "surrogateescape"))
+        for picture, caption in zip(pictures, read, strict=True):
+            place, fact = f"{path.name}/{picture.name}", facts[picture]
+            problems += _picture_problems(place, picture, fact)
+            if caption.problem:
+                problems.append(Problem(place, caption.problem, caption.fix))
+            if caption.doubt:
+                doubts.append(Problem(place, caption.doubt, "write it in one line"))
             digest.update(
-                f"{picture.name} {sha256_file(picture)} {sha256_file(caption) if caption.is_file() else ''}\n".encode()
+                f"{picture.name} {fact.sha256} {_caption_sha256(picture)}\n".encode("utf-8", "surrogateescape")
             )
+        problems += _shared_captions(path, pictures)
         if not pictures:
-            problems.append(f"{path.name}: holds no pictures")
+            problems.append(Problem(path.name, "holds no pictures", "remove the folder, or fill it"))
+        more_problems, more_doubts = _other_files(path, pictures)
+        problems += more_problems
+        doubts += more_doubts
+        texts = tuple(caption.text for caption in read)
+        sizes = tuple((facts[picture].width, facts[picture].height) for picture in pictures)
+        groups.append(GroupFolder(path, repeats, name, tuple(pictures), texts, sizes))
     if not groups:
-        problems.append("there is no folder named <repeats>_<group>")
-    if problems:
-        shown = problems[:_LISTED] + ([f"… and {len(problems) - _LISTED} more"] if len(problems) > _LISTED else [])
-        raise DatasetError(
-            f"The dataset in {folder} cannot be trained on:\n" + "\n".join(f"  {p}" for p in shown),
-            fix="Correct what it was made from and build it again: `orchestrator dataset build`.",
-        )
+        problems.append(Problem(str(folder), "there is no folder named <repeats>_<group>", _BUILD))
     manifest = folder / "manifest.json"
-    return DatasetInput(folder, tuple(groups), digest.hexdigest(), sha256_file(manifest) if manifest.is_file() else "")
+    manifest_sha256 = sha256_file(manifest) if manifest.is_file() else ""
+    dataset = None if problems else DatasetInput(folder, tuple(groups), digest.hexdigest(), manifest_sha256)
+    return Looked(dataset, gathered(problems), gathered(doubts), tuple(groups))
+
+
+def read_dataset(folder: Path, cache: Path | None = None) -> DatasetInput:
+    """The dataset in `folder`. Raises `DatasetError` listing all problems that `look` finds, at once."""
+    looked = look(folder, cache)
+    if looked.dataset is not None:
+        return looked.dataset
+    if not folder.is_dir():
+        raise DatasetError(f"There is no dataset in {folder}.", fix="Build it first: `orchestrator dataset build`.")
+    raise DatasetError(
+        f"The dataset in {folder} cannot be trained on:\n" + "\n".join(f"  {p}" for p in looked.problems),
+        fix="Correct what it was made from and build it again: `orchestrator dataset build`.",
+    )
 
 
 def checkpoint_sha256(path: Path, cache: Path) -> str:
     """The sha256 of a checkpoint, kept by path, size and time because the file has gigabytes.
 
-    For a diffusers folder: the sha256 over the names and hashes of its files. Raises `StorageError`.
+    For a diffusers folder: the sha256 over the names and hashes of its files. Raises `OSError`; a cache that cannot be
+    read or written is done without.
     """
     kept_in = cache / "checkpoints.json"
-    kept = read_json(kept_in)
-    known: dict[str, str] = kept if isinstance(kept, dict) else {}
+    known: dict[str, str] = picture_facts.kept(kept_in)
     before = dict(known)
     if path.is_file():
         answer = _remembered(path, known)
@@ -103,34 +160,24 @@ def checkpoint_sha256(path: Path, cache: Path) -> str:
             digest.update(f"{file.relative_to(path).as_posix()} {_remembered(file, known)}\n".encode())
         answer = digest.hexdigest()
     if known != before:
-        write_json(kept_in, known)
+        picture_facts.keep(kept_in, known)
     return answer
 
 
 def forget_stale_latents(dataset: DatasetInput, key: str, cache: Path) -> int:
-    """Remove the latents sd-scripts left in the dataset's folders when they were made under another `key`; how many.
+    """`latents.forget_stale` under the name it had first."""
+    from orchestrator.training import latents
 
-    sd-scripts takes such a file without asking whether the picture, the size or the base checkpoint is still the same
-    (observed).
-    """
-    marker = cache / "latents" / f"{hashlib.sha256(str(dataset.folder).encode()).hexdigest()[:24]}.json"
-    same = read_json(marker) == key
-    stale = [] if same else [npz for group in dataset.groups for npz in group.folder.glob("*.npz")]
-    for npz in stale:
-        npz.unlink()
-    if not same:
-        write_json(marker, key)
-    return len(stale)
+    return latents.forget_stale(dataset, key, cache)
 
 
 def check_space(folder: Path, needed: int) -> None:
-    """Raises `StorageError` when the disk of `folder` has less than `needed` bytes and 200 MB to breathe."""
-    existing = next(p for p in (folder, *folder.parents) if p.exists())
-    free = shutil.disk_usage(existing).free
-    if free < needed + 200_000_000:
+    """Raises `StorageError` when `needed` bytes cannot be written into `folder` (`space.problems`)."""
+    found = space.problems(folder, needed)
+    if found:
         raise StorageError(
-            f"The training will need about {_size(needed)}, and the disk of {existing} has {_size(free)} left.",
-            fix="Free some space, save less often (save_every), or move the workspace; then run the same command.",
+            f"{found[0].place}: {found[0].what}.",
+            fix=f"{found[0].fix[:1].upper()}{found[0].fix[1:]}; then run the same command.",
         )
 
 
@@ -142,27 +189,70 @@ def _remembered(file: Path, known: dict[str, str]) -> str:
     return known[key]
 
 
-def _picture_problems(picture: Path) -> list[str]:
-    problems: list[str] = []
-    place = f"{picture.parent.name}/{picture.name}"
+def _caption_sha256(picture: Path) -> str:
+    file = picture.with_suffix(".txt")
     try:
-        open_picture(picture)
-    except PictureError as error:
-        problems.append(f"{place}: {error.what.split(' cannot be used as a picture: ')[-1].rstrip('.')}")
-    try:
-        text = picture.with_suffix(".txt").read_bytes().decode("utf-8")
-        if not text.strip():
-            problems.append(f"{place}: its caption is empty")
-        elif text.startswith("\ufeff"):
+        return sha256_file(file) if file.is_file() else ""
+    except OSError:
+        return ""  # a problem of the caption, found where it is read
+
+
+def _picture_problems(place: str, picture: Path, fact: Facts) -> list[Problem]:
+    found: list[Problem] = []
+    if unseen := captions.suffix_problem(picture):
+        found.append(Problem(place, unseen, f"rename it to {picture.stem}{picture.suffix.lower()}"))
+    if fact.problem:
+        found.append(Problem(place, fact.problem, fact.fix))
+    return found
+
+
+def _shared_captions(folder: Path, pictures: Iterable[Path]) -> list[Problem]:
+    """Pictures that differ in their suffix alone: one caption, and one file of cached latents, for all of them."""
+    by_stem: dict[str, list[str]] = {}
+    for picture in pictures:
+        by_stem.setdefault(os.path.normcase(picture.stem), []).append(picture.name)
+    return [
+        Problem(
+            f"{folder.name}/{' and '.join(names)}",
+            f"have one stem and so share one caption, {Path(names[0]).stem}.txt",
+            "rename or remove one of them; each picture needs a caption of its own",
+        )
+        for names in by_stem.values()
+        if len(names) > 1
+    ]
+
+
+def _other_files(folder: Path, pictures: Sequence[Path]) -> tuple[list[Problem], list[Problem]]:
+    """What else lies in a group's folder and might be meant for the training."""
+    problems: list[Problem] = []
+    doubts: list[Problem] = []
+    stems = {picture.stem for picture in pictures}
+    for path in sorted(folder.iterdir()):
+        place, suffix = f"{folder.name}/{path.name}", path.suffix.lower()
+        if path.name.startswith("."):
+            continue
+        if path.is_dir():
+            if picture_files(path):
+                doubts.append(Problem(place, "is not looked into", "move its pictures into the folder above"))
+        elif suffix in captions.MAYBE_SEEN:
             problems.append(
-                f"{place}: its caption begins with a byte order mark, which would become part of the trigger word"
+                Problem(place, "whether sd-scripts sees it depends on its plug-ins", "convert it to PNG, or remove it")
             )
-    except FileNotFoundError:
-        problems.append(f"{place}: has no caption")
-    except UnicodeDecodeError:
-        problems.append(f"{place}: its caption is not UTF-8")
-    return problems
+        elif suffix in captions.NEVER_SEEN:
+            doubts.append(Problem(place, "is of a kind that sd-scripts does not read", "convert it to PNG"))
+        elif suffix == ".txt" and path.stem not in stems:
+            doubts.append(Problem(place, "belongs to no picture", "name it as its picture is named, or remove it"))
+    return problems, doubts
 
 
-def _size(count: int) -> str:
-    return f"{count / 1e9:.1f} GB" if count >= 1e9 else f"{count / 1e6:.0f} MB"
+def gathered(found: Sequence[Problem]) -> tuple[Problem, ...]:
+    """The problems, those that many files share as one."""
+    places: dict[tuple[str, str], list[str]] = {}
+    for problem in found:
+        places.setdefault((problem.what, problem.fix), []).append(problem.place)
+    return tuple(Problem(_named(names), what, fix) for (what, fix), names in places.items())
+
+
+def _named(places: Sequence[str]) -> str:
+    more = len(places) - _NAMED
+    return ", ".join(places[:_NAMED]) + (f" and {more} more" if more > 0 else "")

@@ -1,93 +1,36 @@
-"""Our words for a training, translated into sd-scripts' arguments. This is the only place where that happens."""
+"""A training planned: everything decided and checked before it is started.
+
+`words.py` holds the translation, `value_checks.py` what may be wrong with it, `identity.py` what makes a training this
+very one.
+"""
 
 from __future__ import annotations
 
-import hashlib
-import json
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from orchestrator.errors import ProfileError
-from orchestrator.files import read_json
+from orchestrator.errors import InputError, KohyaNotFound, Problem, ProfileError, TrainingRefused
 from orchestrator.kohya import arguments as kohya_arguments
-from orchestrator.kohya import base_model, config_file, dataset_config
+from orchestrator.kohya import base_model, dataset_config, packages
+from orchestrator.kohya import install as kohya_install
 from orchestrator.kohya.arguments import Argument
 from orchestrator.kohya.base_model import BaseModel
-from orchestrator.kohya.install import KohyaInstall
-from orchestrator.profile.model import Profile, TrainingPlan
-from orchestrator.training import inputs
+from orchestrator.kohya.install import SCRIPT_NAME, KohyaInstall
+from orchestrator.profile.model import Guard, Launch, Profile
+from orchestrator.training import identity, inputs, samples, value_checks, words
 from orchestrator.training.inputs import DatasetInput
 from orchestrator.training.preset import effective
 from orchestrator.workspace import Workspace
 
-#: Bytes of one LoRA file and of one state folder per unit of dim, measured on SD1.5 with dim 32 in fp16 (37.9 MB and
-#: 227 MB). An SDXL LoRA of both parts is about six times as large.
-_LORA_BYTES_PER_DIM = 37_900_000 // 32
-_STATE_BYTES_PER_DIM = 227_000_000 // 32
-_SDXL_FACTOR = 6
-#: Numbered states kept besides the last one: the newest, and one before it in case the newest is cut off.
-_KEPT_STATES = 2
-#: Arguments that follow from the workspace or that would break going on after a stop; nobody may set them in
-#: [training.extra]. Saving by steps: step numbers begin anew at every resume and overwrite the files before.
-_OURS = frozenset(
-    {
-        "config_file",
-        "output_config",
-        "dataset_config",
-        "dataset_class",
-        "train_data_dir",
-        "reg_data_dir",
-        "in_json",
-        "output_dir",
-        "output_name",
-        "resume",
-        "initial_epoch",
-        "initial_step",
-        "skip_until_initial_step",
-        "max_train_steps",
-        "save_every_n_steps",
-        "save_n_epoch_ratio",
-        "save_last_n_epochs",
-        "save_last_n_epochs_state",
-        "save_model_as",
-        "no_metadata",
-        "console_log_file",
-        "console_log_simple",
-        "resume_from_huggingface",
-        "multi_gpu",
-        "deepspeed",
-        "pretrained_model_name_or_path",
-    }
-)
-#: Decide where and how fast, not what comes out.
-_NOT_IN_FINGERPRINT = frozenset(
-    {
-        "output_dir",
-        "dataset_config",
-        "pretrained_model_name_or_path",
-        "max_data_loader_n_workers",
-        "save_state",
-    }
-)
-#: Where a problem with one of sd-scripts' arguments comes from in our words.
-_OUR_PLACE = {
-    "max_train_epochs": "epochs",
-    "save_every_n_epochs": "save_every",
-    "network_dim": "dim",
-    "network_alpha": "alpha",
-    "unet_lr": "unet_lr",
-    "text_encoder_lr": "text_encoder_lr",
-    "optimizer_type": "optimizer",
-    "lr_scheduler": "lr_scheduler",
-    "lr_warmup_steps": "warmup_steps",
-    "mixed_precision": "mixed_precision",
-    "gradient_checkpointing": "gradient_checkpointing",
-    "clip_skip": "clip_skip",
-    "seed": "seed",
-    "save_state": "save_state",
-}
+if TYPE_CHECKING:
+    from orchestrator.training.record import RunRecord
+
+
+#: Further files of Flux and SD3, by our words and by sd-scripts'.
+_COMPONENTS = ("clip_l", "clip_g", "t5xxl", "ae")
+_ANEW = "train anew with `orchestrator train`"
 
 
 @dataclass(frozen=True)
@@ -96,6 +39,8 @@ class TrainingPlanned:
 
     `fingerprint` (64 hex digits) names what decides the outcome: the values, the dataset's content, the base
     checkpoint's content and the version of sd-scripts. Two trainings with the same fingerprint are the same training.
+    `samples` are the lines of the prompt file, `packages` what the trainer's Python has (name → version), `changes` the
+    values that differ from the plan's in this attempt alone (a remedy for full memory).
     """
 
     name: str
@@ -114,6 +59,11 @@ class TrainingPlanned:
     bytes_needed: int
     fingerprint: str
     cache: Path
+    guard: Guard = field(default_factory=Guard)
+    launch: Launch = field(default_factory=Launch)
+    samples: tuple[str, ...] = ()
+    packages: Mapping[str, str] = field(default_factory=dict)
+    changes: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def output_folder(self) -> Path:
@@ -131,9 +81,23 @@ class TrainingPlanned:
         return self.folder / "dataset.toml"
 
     @property
+    def sample_prompts(self) -> Path:
+        """The prompts of the pictures drawn meanwhile; there is none where `samples` is empty."""
+        return self.folder / samples.PROMPTS_NAME
+
+    @property
     def final_file(self) -> Path:
         """The LoRA file of the last epoch: sd-scripts gives it no number."""
         return self.output_folder / f"{self.output_name}.safetensors"
+
+
+@dataclass(frozen=True)
+class Draft:
+    """A training as far as it could be planned: `planned` is None where there are `problems`, or no dataset."""
+
+    planned: TrainingPlanned | None
+    problems: tuple[Problem, ...]
+    doubts: tuple[Problem, ...] = ()
 
 
 def plan(
@@ -145,29 +109,66 @@ def plan(
     of the version when not given. Raises `ProfileError` with every value sd-scripts would not understand,
     `DatasetError`, `InputError`.
     """
-    chosen = effective(profile.training, workspace.profile)
-    base = base_model.identify(checkpoint)
-    accepted = kohya_arguments.read(install, base.script)
-    data = inputs.read_dataset(dataset or workspace.dataset(profile.subject.version))
+    looked = inputs.Looked(inputs.read_dataset(dataset or workspace.dataset(profile.subject.version)))
+    drafted = draft(profile, install, workspace, checkpoint, looked)
+    if drafted.planned is None:
+        raise ProfileError(workspace.profile, [str(problem) for problem in drafted.problems])
+    return drafted.planned
+
+
+def draft(
+    profile: Profile, install: KohyaInstall, workspace: Workspace, checkpoint: Path, dataset: inputs.Looked
+) -> Draft:
+    """Plan as far as possible, collecting every problem instead of stopping at the first.
+
+    What `dataset` (as from `inputs.look`) has found itself is not repeated here; where it holds none, everything else
+    is checked all the same. Nothing is written but a cache of hashes. Raises `StorageError`.
+    """
+    data = dataset.dataset
+    try:
+        chosen = effective(profile.training, workspace.profile)
+    except ProfileError as error:
+        return Draft(None, tuple(_problem(text) for text in error.problems))
+    problems: list[Problem] = []
+    base = _base(checkpoint, {name: getattr(profile.base, name) for name in _COMPONENTS}, problems)
+    family, script = (base.family, base.script) if base else ("sd1", SCRIPT_NAME)
+    try:
+        accepted = kohya_arguments.read(install, script, workspace.cache)
+    except KohyaNotFound as error:
+        problems.append(Problem("base.path", error.what, error.fix))
+        return Draft(None, value_checks.located(problems, workspace.profile))
+    have = packages.installed(install.python)
     output_name = workspace.run(profile.run_name).name
-    values = _values(chosen, base, output_name, accepted)
-    dataset_values = dataset_config.values(
-        [dataset_config.Subset(group.folder, group.repeats) for group in data.groups],
-        resolution=profile.dataset.resolution,
-        batch_size=chosen.batch_size,
+    written = words.values(chosen, family=family, output_name=output_name, accepted=accepted)
+    watched = {**words.tensorboard(chosen, have, accepted), **samples.values(chosen)}
+    asked = {**watched, **written}
+    problems += value_checks.problems(asked, chosen, accepted)
+    problems += value_checks.missing(asked, chosen, install, have, workspace.cache)
+    problems += samples.problems(chosen.samples, profile)
+    if problems or base is None or data is None:
+        return Draft(None, value_checks.located(problems, workspace.profile))
+    values, dataset_values = words.into_dataset_file(
+        written,
+        dataset_config.values(
+            [dataset_config.Subset(group.folder, group.repeats) for group in data.groups],
+            resolution=profile.dataset.resolution,
+            batch_size=chosen.batch_size,
+        ),
+        chosen.extra,
     )
     base_sha256 = inputs.checkpoint_sha256(checkpoint, workspace.cache)
-    fingerprint = _fingerprint(values, dataset_values, data, base_sha256, install, base.script)
-    folder = _folder(workspace, profile.run_name, fingerprint)
-    values |= {
-        "pretrained_model_name_or_path": str(checkpoint.absolute()),
-        "dataset_config": str((folder / "dataset.toml").absolute()),
-        "output_dir": str((folder / "lora").absolute()),
-    }
-    problems = _problems(values, chosen, accepted)
-    if problems:
-        raise ProfileError(workspace.profile, problems)
-    return TrainingPlanned(
+    digits = identity.fingerprint(
+        values,
+        dataset_values,
+        data,
+        base_sha256,
+        install,
+        script,
+        components={name: inputs.checkpoint_sha256(path, workspace.cache) for name, path in base.components.items()},
+        cards=len(chosen.launch.gpus),
+    )
+    folder = identity.folder(workspace, profile.run_name, digits)
+    planned = TrainingPlanned(
         name=folder.name,
         folder=folder,
         output_name=output_name,
@@ -175,124 +176,122 @@ def plan(
         base=base,
         base_sha256=base_sha256,
         dataset=data,
-        values=values,
+        # Where things lie, and what is only looked at, comes after the fingerprint, which does not depend on it.
+        values={**words.placed(watched, folder), **values, **_paths(folder, base)},
         dataset_values=dataset_values,
         epochs=chosen.epochs,
         save_every=chosen.save_every,
         seed=chosen.seed,
-        # Releases before initial_epoch (up to v0.9) count epochs from 1 after a resume and overwrite the first files.
-        can_resume="initial_epoch" in accepted and bool(values.get("save_state")),
-        bytes_needed=_bytes_needed(chosen, base),
-        fingerprint=fingerprint,
+        can_resume=_can_resume(values, accepted),
+        bytes_needed=identity.bytes_needed(
+            dim=chosen.dim,
+            epochs=chosen.epochs,
+            save_every=chosen.save_every,
+            save_state=chosen.save_state,
+            family=family,
+        ),
+        fingerprint=digits,
         cache=workspace.cache,
+        guard=chosen.guard,
+        launch=chosen.launch,
+        samples=tuple(samples.lines(chosen, profile, family)),
+        packages=have,
+    )
+    return Draft(planned, (), value_checks.doubts(planned.values, chosen, data, workspace.profile))
+
+
+def from_record(
+    record: RunRecord, folder: Path, *, python: Path | None = None, guard: Guard | None = None
+) -> TrainingPlanned:
+    """The plan of a run that was begun before, from its own record in `folder`: no profile is needed to go on.
+
+    `python` is kohya's, that of the last attempt when not given.
+
+    Raises `TrainingRefused` when dataset, base checkpoint or sd-scripts are not what they were (it would be another
+    training), `KohyaNotFound`, `StorageError`.
+    """
+    workspace = Workspace(folder.absolute().parent.parent)
+    command = record.attempts[-1].command if record.attempts else ()
+    python = python or (Path(command[0]) if command else None)
+    install = kohya_install.find(Path(record.trainer["folder"]), python=python)
+    base_path = Path(record.base["path"])
+    looked = inputs.look(Path(record.dataset["folder"]))
+    problems = list(looked.problems)
+    base = _base(base_path, {name: record.values.get(name, "") for name in _COMPONENTS}, problems)
+    if looked.dataset is not None and looked.dataset.sha256 != record.dataset["sha256"]:
+        problems.append(Problem(record.dataset["folder"], "is not the dataset this run was begun with", _ANEW))
+    if base is not None and inputs.checkpoint_sha256(base_path, workspace.cache) != record.base["sha256"]:
+        problems.append(Problem(record.base["path"], "is not the checkpoint this run was begun with", _ANEW))
+    if install.code_hash != record.trainer["code_hash"]:
+        now = f"is another version now than the {record.trainer['version'][:12]} this run was begun with"
+        problems.append(Problem(record.trainer["folder"], now, f"check that version out again; or {_ANEW}"))
+    if problems or base is None or looked.dataset is None:
+        raise TrainingRefused(problems)
+    accepted = kohya_arguments.read(install, record.trainer["script"], workspace.cache)
+    values = {**record.values, **_paths(folder, base)}
+    return TrainingPlanned(
+        name=record.name,
+        folder=folder.absolute(),
+        output_name=values["output_name"],
+        install=install,
+        base=base,
+        base_sha256=record.base["sha256"],
+        dataset=looked.dataset,
+        values=values,
+        dataset_values=record.dataset_config,
+        epochs=record.epochs,
+        save_every=record.save_every,
+        seed=record.seed,
+        can_resume=_can_resume(values, accepted),
+        bytes_needed=identity.bytes_needed(
+            dim=values["network_dim"],
+            epochs=record.epochs,
+            save_every=record.save_every,
+            save_state=bool(values.get("save_state")),
+            family=base.family,
+        ),
+        fingerprint=record.fingerprint,
+        cache=workspace.cache,
+        guard=guard or Guard(),
+        launch=_launch(command),
+        samples=samples.read(folder),
+        packages=packages.installed(install.python),
     )
 
 
-def _values(
-    chosen: TrainingPlan, base: BaseModel, output_name: str, accepted: Mapping[str, Argument]
-) -> dict[str, Any]:
-    values: dict[str, Any] = {
-        "output_name": output_name,
-        "save_model_as": "safetensors",
-        "save_precision": "bf16" if chosen.mixed_precision == "bf16" else "fp16",
-        "network_module": "networks.lora",
-        "network_dim": chosen.dim,
-        "network_alpha": chosen.alpha,
-        "max_train_epochs": chosen.epochs,
-        "save_every_n_epochs": chosen.save_every,
-        "save_state": chosen.save_state,
-        "learning_rate": chosen.unet_lr,
-        "unet_lr": chosen.unet_lr,
-        "optimizer_type": chosen.optimizer,
-        "lr_scheduler": chosen.lr_scheduler,
-        "lr_warmup_steps": chosen.warmup_steps,
-        "mixed_precision": chosen.mixed_precision,
-        "gradient_checkpointing": chosen.gradient_checkpointing,
-        "seed": chosen.seed,
-        "caption_extension": dataset_config.CAPTION_EXTENSION,
-        "cache_latents": True,
-        # On Windows each worker imports torch anew at every epoch; cached latents need no worker at all.
-        "max_data_loader_n_workers": 0,
+def _launch(command: Sequence[str]) -> Launch:
+    """How a run was started, from its command line: several cards make another batch than one."""
+    if "--num_processes" not in command:
+        return Launch()
+    named = command[command.index("--gpu_ids") + 1] if "--gpu_ids" in command else ""
+    return Launch(accelerate=True, gpus=tuple(int(number) for number in named.split(",") if number.strip().isdigit()))
+
+
+def _problem(text: str) -> Problem:
+    place, colon, what = text.partition(": ")
+    return Problem(place, what) if colon else Problem("", text)
+
+
+def _base(checkpoint: Path, components: Mapping[str, Path | str], problems: list[Problem]) -> BaseModel | None:
+    try:
+        return base_model.identify(checkpoint, components)
+    except TrainingRefused as error:
+        problems += error.problems
+        return None
+    except InputError as error:
+        problems.append(Problem("base.path", error.what, " ".join(filter(None, (error.cause, error.fix)))))
+        return None
+
+
+def _paths(folder: Path, base: BaseModel) -> dict[str, str]:
+    return {
+        **{name: str(path.absolute()) for name, path in base.components.items()},
+        "pretrained_model_name_or_path": str(base.path.absolute()),
+        "dataset_config": str((folder / "dataset.toml").absolute()),
+        "output_dir": str((folder / "lora").absolute()),
     }
-    if "sdpa" in accepted and not chosen.extra.get("xformers"):
-        values["sdpa"] = True
-    if chosen.save_state and "save_last_n_epochs_state" in accepted:
-        values["save_last_n_epochs_state"] = _KEPT_STATES
-    if chosen.text_encoder_lr == 0:
-        values["network_train_unet_only"] = True
-    else:
-        values["text_encoder_lr"] = _text_encoder_lr(chosen.text_encoder_lr, base, accepted)
-    if base.family == "sdxl":
-        values["no_half_vae"] = True  # SDXL's own VAE overflows in fp16
-    elif chosen.clip_skip > 1:
-        values["clip_skip"] = chosen.clip_skip
-    if base.family == "sd2":
-        values["v2"] = True
-    return {**values, **chosen.extra}
 
 
-def _text_encoder_lr(rate: float, base: BaseModel, accepted: Mapping[str, Argument]) -> float | list[float]:
-    # A single number up to v0.9, a list since.
-    argument = accepted.get("text_encoder_lr")
-    if argument is None or not argument.many:
-        return rate
-    return [rate, rate] if base.family == "sdxl" else [rate]
-
-
-def _problems(values: Mapping[str, Any], chosen: TrainingPlan, accepted: Mapping[str, Argument]) -> list[str]:
-    problems = [
-        f"training.extra.{key}: is decided by orchestrator and cannot be set" for key in chosen.extra if key in _OURS
-    ]
-    for problem in config_file.check(values, accepted):
-        key, _, what = problem.partition(": ")
-        place = f"extra.{key}" if key in chosen.extra else _OUR_PLACE.get(key, key)
-        problems.append(f"training.{place}: {what}")
-    if chosen.save_every > chosen.epochs:
-        problems.append(f"training.save_every: {chosen.save_every} is more than the {chosen.epochs} epochs there are")
-    return problems
-
-
-def _fingerprint(
-    values: Mapping[str, Any],
-    dataset_values: Mapping[str, Any],
-    data: DatasetInput,
-    base_sha256: str,
-    install: KohyaInstall,
-    script: str,
-) -> str:
-    # Folders are named by the dataset's content hash; their paths would change with the workspace's place.
-    datasets = [
-        {key: value for key, value in entry.items() if key != "subsets"} for entry in dataset_values["datasets"]
-    ]
-    decisive = {
-        "values": {key: value for key, value in values.items() if key not in _NOT_IN_FINGERPRINT},
-        "general": dataset_values["general"],
-        "datasets": datasets,
-        "dataset": data.sha256,
-        "base": base_sha256,
-        "script": f"{script} {install.commit or install.code_hash}",
-    }
-    return hashlib.sha256(json.dumps(decisive, sort_keys=True, ensure_ascii=False).encode()).hexdigest()
-
-
-def _folder(workspace: Workspace, name: str, fingerprint: str) -> Path:
-    """The folder of this very training, or the next free one: `v4`, `v4-2`, `v4-3` … What was trained before is never
-    overwritten.
-    """
-    attempt = 1
-    while True:
-        folder = workspace.run(name if attempt == 1 else f"{name}-{attempt}").absolute()
-        record = read_json(folder / "run.json")
-        if isinstance(record, dict):
-            if record.get("fingerprint") == fingerprint:
-                return folder
-        elif not folder.exists() or not any(folder.iterdir()):
-            return folder
-        attempt += 1
-
-
-def _bytes_needed(chosen: TrainingPlan, base: BaseModel) -> int:
-    files = -(-chosen.epochs // chosen.save_every)
-    states = _KEPT_STATES + 2 if chosen.save_state else 0  # the kept ones, the one being written, the last
-    per_dim = files * _LORA_BYTES_PER_DIM + states * _STATE_BYTES_PER_DIM
-    return per_dim * chosen.dim * (_SDXL_FACTOR if base.family == "sdxl" else 1)
+def _can_resume(values: Mapping[str, Any], accepted: Mapping[str, Argument]) -> bool:
+    # Releases before initial_epoch (up to v0.9) count epochs from 1 after a resume and overwrite the first files.
+    return "initial_epoch" in accepted and bool(values.get("save_state"))

@@ -36,6 +36,14 @@ class Attempt(_Part):
     exit_code: int | None = None
     #: Why it ended without a finished training; empty otherwise.
     why: str = ""
+    #: What it began from: nothing, a state, or (second best) the weights of an epoch alone.
+    kind: Literal["new", "state", "weights"] = "new"
+    #: Values that differ from the plan's for this attempt (a remedy for full memory).
+    changes: dict[str, Any] = {}
+    #: Optimizer steps of the whole run it covered, first and last; None where it took none.
+    steps: tuple[int, int] | None = None
+    #: Median seconds of a step.
+    step_s: float | None = None
 
 
 class SavedFile(_Part):
@@ -50,7 +58,8 @@ class SavedFile(_Part):
 class RunRecord(_Part):
     """The whole record of one run."""
 
-    format: int = 1
+    #: 2 since November 2026; what 1 does not have takes its default.
+    format: int = 2
     name: str
     status: Status
     fingerprint: str
@@ -69,6 +78,16 @@ class RunRecord(_Part):
     #: Epoch → mean loss of that epoch.
     losses: dict[int, float] = {}
     final_loss: float | None = None
+    #: Loss, learning rate and time of each step, one JSON line each; relative to the run's folder. Empty = none.
+    metrics: str = ""
+    #: Versions of the packages the trainer ran with.
+    packages: dict[str, str] = {}
+    #: Pictures sd-scripts drew meanwhile, relative to the run's folder.
+    samples: tuple[str, ...] = ()
+    #: What the finished files were held against and found to be, one sentence each; empty = not judged yet.
+    proof: tuple[str, ...] = ()
+    #: Put together again from what lay in the folder: what it does not say is not known.
+    rebuilt: bool = False
     #: Working time of all attempts together.
     seconds: float = 0.0
     #: When it was last asked for, trained anew or found finished: the newest of these is the version's current run.
@@ -123,7 +142,7 @@ def read_record(folder: Path) -> RunRecord | None:
     except ValidationError as error:
         raise WorkspaceError(
             f"{folder / RECORD_NAME} is damaged ({error.error_count()} wrong entries).",
-            fix=f"Rename the folder {folder.name}; its LoRA files stay usable, and the training begins anew.",
+            fix=f"`orchestrator runs rebuild {folder.name}` puts it together again from what lies in the folder.",
         ) from error
 
 

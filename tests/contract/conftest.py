@@ -1,6 +1,7 @@
-"""Contract tests: what this product leans on, held against any server that speaks A1111's API.
+"""Contract tests: what this product leans on, held against any server that speaks A1111's API and any sd-scripts.
 
-Without an option, one simulated server for each dialect. With `--a1111-url`, that server alone; it is left as it was.
+Without an option, one simulated server for each dialect and the simulated trainer. With `--a1111-url`, that server
+alone, which is left as it was; with `--kohya`, that install alone, in which nothing is written.
 """
 
 from __future__ import annotations
@@ -16,9 +17,12 @@ import pytest
 
 from orchestrator.a1111.client import A1111
 from orchestrator.errors import InputError, OrchestratorError
+from orchestrator.kohya.install import find as find_kohya
 from orchestrator.lora.deploy import find_lora_folder
 from orchestrator.sandbox import server as sandbox
 from orchestrator.sandbox.a1111.settings import Settings
+from tests.contract import kohya_subject
+from tests.contract.kohya_subject import Kohya
 from tests.contract.subject import Observe, Subject
 
 DIALECTS = ("a1111", "forge", "reforge", "classic")
@@ -29,17 +33,42 @@ _OBSERVED = "observed"
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_cmdline_main(config: pytest.Config) -> None:
-    """Against one real server the tests go one by one: two at a time would see each other's jobs and settings."""
-    if config.getoption("a1111_url"):
+    """Against one real server the tests go one by one: two at a time would see each other's jobs and settings.
+
+    So do those against a real trainer: two of them would take one card.
+    """
+    if config.getoption("a1111_url") or config.getoption("kohya"):
         config.option.numprocesses = 0
     elif config.getoption("a1111_user") or config.getoption("a1111_password_env"):
         raise pytest.UsageError("--a1111-user and --a1111-password-env belong to --a1111-url")
+    if not config.getoption("kohya") and (config.getoption("kohya_python") or config.getoption("kohya_base")):
+        raise pytest.UsageError("--kohya-python and --kohya-base belong to --kohya")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Who names one real thing is not shown the simulated other one."""
+    named = {"subject": config.getoption("a1111_url"), "kohya": config.getoption("kohya")}
+    if not any(named.values()):
+        return
+    here = Path(__file__).parent
+    others = [
+        item
+        for item in items
+        if here in item.path.parents
+        and not any(value for name, value in named.items() if name in getattr(item, "fixturenames", ()))
+    ]
+    if others:
+        config.hook.pytest_deselected(items=others)
+        items[:] = [item for item in items if item not in others]
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "subject" in metafunc.fixturenames:
         servers = ["server"] if metafunc.config.getoption("a1111_url") else DIALECTS
         metafunc.parametrize("subject", servers, indirect=True, scope="session")
+    if "kohya" in metafunc.fixturenames:
+        trainers = ["install"] if metafunc.config.getoption("kohya") else ["simulated"]
+        metafunc.parametrize("kohya", trainers, indirect=True, scope="session")
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:
@@ -81,9 +110,24 @@ def subject(request: pytest.FixtureRequest, _subjects: Callable[[str], Subject])
     return _subjects(request.param)
 
 
+@pytest.fixture(scope="session")
+def kohya(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Kohya:
+    """The trainer under test."""
+    if request.param == "simulated":
+        return kohya_subject.simulated(tmp_path_factory.mktemp("kohya"))
+    try:
+        install = find_kohya(request.config.getoption("kohya"), request.config.getoption("kohya_python"))
+    except OrchestratorError as error:
+        pytest.exit(str(error), pytest.ExitCode.USAGE_ERROR)
+    base = request.config.getoption("kohya_base")
+    if base and not Path(base).is_file():
+        pytest.exit(f"--kohya-base: there is no file {base}", pytest.ExitCode.USAGE_ERROR)
+    return Kohya(install, Path(base).absolute() if base else None, tmp_path_factory.mktemp("kohya"), real=True)
+
+
 @pytest.fixture
 def observe(record_property: Callable[[str, object], None]) -> Observe:
-    """Tell, at the end of the run, what this server does where both ways are fine."""
+    """Tell, at the end of the run, what this server or trainer does where both ways are fine."""
     return lambda what: record_property(_OBSERVED, what)
 
 

@@ -468,28 +468,6 @@ def test_a_webui_we_start_need_not_run(ugly_path: Path) -> None:
     assert one(gone, "Webui of ours").level == "blocker"
 
 
-def test_kohya(workspace: Workspace, ugly_path: Path) -> None:
-    def kohya(folder: object, python: object = sys.executable) -> Finding:
-        settings = load_settings(kohya_folder=str(folder), kohya_python=str(python))
-        (found,) = machine.about_kohya(settings, None)
-        return found
-
-    fine = kohya(trainer_folder())
-    assert (fine.level, "Python 3." in fine.what) == ("ok", True)
-    broken = ugly_path / ("python.bat" if sys.platform == "win32" else "python")
-    script = "@exit 3" if sys.platform == "win32" else "#!/bin/sh\necho no libpython >&2; exit 3\n"
-    broken.write_text(script, encoding="utf-8")
-    broken.chmod(0o755)
-    found = kohya(trainer_folder(), broken)
-    assert (found.level, found.stops) == ("blocker", ("training",))
-    assert "does not run" in found.what
-    assert kohya(ugly_path / "gone").level == "blocker"
-    (unsaid,) = machine.about_kohya(load_settings(), load_profile(workspace.profile))
-    assert unsaid.level == "blocker"
-    (optional,) = machine.about_kohya(load_settings(), None)
-    assert optional.level == "optional"
-
-
 @pytest.mark.parametrize(("free_gb", "level"), [(4.9, "warning"), (5.1, "ok")])
 def test_the_disk(workspace: Workspace, monkeypatch: pytest.MonkeyPatch, free_gb: float, level: str) -> None:
     full = shutil_usage(free_gb)

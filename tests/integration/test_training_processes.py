@@ -5,7 +5,9 @@ from __future__ import annotations
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -100,11 +102,78 @@ def test_a_program_that_is_not_there_is_said(tmp_path: Path) -> None:
 
 
 def test_both_platforms_start_it_out_of_reach_of_our_ctrl_c() -> None:
-    assert processes.start_options("linux") == processes.start_options("darwin") == {"start_new_session": True}
-    flags = processes.start_options("win32")["creationflags"]
-    assert flags == processes.CREATE_NEW_PROCESS_GROUP | processes.CREATE_NO_WINDOW
-    for name in ("CREATE_NEW_PROCESS_GROUP", "CREATE_NO_WINDOW"):  # the values, where Python knows them
+    assert processes.start_options("linux") == processes.start_options("darwin") == ({"start_new_session": True},)
+    for way in processes.start_options("win32"):
+        flags = processes.CREATE_NEW_PROCESS_GROUP | processes.CREATE_NO_WINDOW
+        assert way["creationflags"] & flags == flags
+    for name in ("CREATE_NEW_PROCESS_GROUP", "CREATE_NO_WINDOW", "CREATE_BREAKAWAY_FROM_JOB"):
+        # the values, where Python knows them
         assert getattr(subprocess, name, getattr(processes, name)) == getattr(processes, name)
+
+
+def test_on_windows_it_leaves_our_job_where_the_job_allows_it() -> None:
+    """A terminal's job ends all that is in it with the terminal; some jobs forbid leaving."""
+    free, held = processes.start_options("win32")
+    assert free["creationflags"] & processes.CREATE_BREAKAWAY_FROM_JOB
+    assert not held["creationflags"] & processes.CREATE_BREAKAWAY_FROM_JOB
+    tried: list[int] = []
+
+    def spawn(options: Mapping[str, Any], refused: int = processes.CREATE_BREAKAWAY_FROM_JOB) -> Any:
+        tried.append(options["creationflags"])
+        if options["creationflags"] & refused:
+            raise _windows_error(5)
+        return "child"
+
+    assert processes.first_allowed(spawn, (free, held)) == "child"
+    assert tried == [free["creationflags"], held["creationflags"]]
+    with pytest.raises(OSError, match="error 2"):  # another refusal is no reason to try again
+        processes.first_allowed(lambda _: _raise(_windows_error(2)), (free, held))
+    with pytest.raises(OSError, match="error 5"):
+        processes.first_allowed(lambda _: _raise(_windows_error(5)), (free, held))
+
+
+def _windows_error(number: int) -> OSError:
+    error = OSError(f"error {number}")
+    error.winerror = number  # type: ignore[attr-defined,unused-ignore]
+    return error
+
+
+def _raise(error: Exception) -> Any:
+    raise error
+
+
+def test_what_a_process_does_is_seen_with_its_children(tmp_path: Path) -> None:
+    busy = "while True: pass"
+    code = f"import subprocess, sys, time; subprocess.Popen([sys.executable, '-c', {busy!r}])\n"
+    code += "print('ready', flush=True); time.sleep(60)"
+    child = _start(code, tmp_path / "log.txt")
+    _said(tmp_path / "log.txt")
+    before = processes.activity(child.identity)
+    assert before is not None and before.children == 1 and before.status == "sleeping"
+    deadline = time.monotonic() + 20
+    while (now := processes.activity(child.identity)) is not None and now.cpu_s < before.cpu_s + 0.1:
+        assert time.monotonic() < deadline, "the child's computing was not seen"
+        time.sleep(0.05)
+    assert processes.stop_tree(child.identity)
+    child.let_go()
+    assert processes.activity(child.identity) is None
+
+
+def test_the_orphans_of_a_killed_launcher_are_found_and_ended(ugly_path: Path) -> None:
+    mark = str(ugly_path / "config.toml")
+    code = f"import subprocess, sys, time; subprocess.Popen([sys.executable, '-c', {SLEEP!r}, sys.argv[1]])\n"
+    code += "time.sleep(60)"
+    child = processes.start(
+        [sys.executable, "-c", code, mark], folder=ugly_path, environment=_environment(), log=ugly_path / "log.txt"
+    )
+    _said(ugly_path / "log.txt")
+    both = processes.find_all(mark)
+    assert len(both) == 2 and both[0].pid == child.identity.pid
+    psutil.Process(child.identity.pid).kill()
+    child.popen.wait(20)
+    assert processes.find_all(mark) == both[1:]
+    assert processes.stop_trees(processes.find_all(mark))
+    assert processes.find_all(mark) == []
 
 
 WORDS = [

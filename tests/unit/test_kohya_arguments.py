@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
 import sys
 from pathlib import Path
 
@@ -115,6 +116,60 @@ def test_a_damaged_script_is_said_to_be_so(tmp_path: Path, script: str) -> None:
 def test_a_missing_script_is_said_to_be_missing(tmp_path: Path) -> None:
     with pytest.raises(KohyaNotFound, match="flux_train_network"):
         arguments.read(_install(tmp_path), "flux_train_network.py")
+
+
+ANOTHER_PROCESS = """
+import ast, sys
+from pathlib import Path
+from orchestrator.kohya import arguments, install
+
+def parse(*_):
+    raise AssertionError("a source was parsed")
+
+if sys.argv[3] == "no parsing":
+    ast.parse = parse
+found = arguments.read(install.find(sys.argv[1], python=sys.executable), cache=Path(sys.argv[2]))
+print(sorted(found.values(), key=lambda a: a.name))
+"""
+
+
+def _elsewhere(root: Path, cache: Path, parsing: str) -> str:
+    command = [sys.executable, "-c", ANOTHER_PROCESS, str(root), str(cache), parsing]
+    done = subprocess.run(command, capture_output=True, encoding="utf-8", check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_a_later_process_parses_nothing(ugly_path: Path) -> None:
+    root, cache = ugly_path / "sd-scripts", ugly_path / "cache"
+    kohya = _install(root)
+    with pytest.raises(AssertionError, match="a source was parsed"):
+        _elsewhere(root, cache, "no parsing")
+    first = _elsewhere(root, cache, "parsing")
+    assert _elsewhere(root, cache, "no parsing") == first
+    assert first.strip() == str(sorted(arguments.read(kohya).values(), key=lambda a: a.name))
+    # Another version of the code is read anew.
+    changed = SCRIPT.replace("--network-dim", "--network-dim2")
+    (root / "train_network.py").write_text(changed, encoding="utf-8")
+    assert "network_dim2" in _elsewhere(root, cache, "parsing")
+
+
+@pytest.mark.parametrize("damage", ["", "{", "[]", '{"key": "x", "value": []}'])
+def test_a_damaged_memory_is_made_anew(tmp_path: Path, damage: str) -> None:
+    kohya = _install(tmp_path / "sd")
+    expected = arguments.read(kohya, cache=tmp_path / "cache")
+    (kept,) = (tmp_path / "cache" / "kohya").iterdir()
+    whole = kept.read_text(encoding="utf-8")
+    kept.write_text(damage, encoding="utf-8")
+    arguments._read.cache_clear()
+    assert arguments.read(kohya, cache=tmp_path / "cache") == expected
+    assert kept.read_text(encoding="utf-8") == whole
+
+
+def test_without_a_place_to_keep_it_everything_is_read(tmp_path: Path) -> None:
+    kohya = _install(tmp_path / "sd")
+    (tmp_path / "file").write_text("", encoding="utf-8")
+    assert arguments.read(kohya, cache=tmp_path / "file") == arguments.read(kohya)
 
 
 def test_the_193_arguments_of_february_2026(tmp_path: Path) -> None:

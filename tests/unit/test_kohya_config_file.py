@@ -67,6 +67,9 @@ BAD: list[tuple[str, Any, str]] = [
     ("lr_warmup_steps", 100.0, "between 0 and 1"),
     ("mixed_precision", "fp32", "did you mean fp16"),
     ("mixed_precision", "xyz", "is none of no, fp16, bf16"),
+    ("resolution", [512, 768], 'write "512,768"'),
+    ("lr_warmup_steps", 100.0, "write 100 for so many steps"),
+    ("text_encoder_lr", 5e-5, "such as [1e-4]"),
 ]
 
 
@@ -78,12 +81,22 @@ def test_what_sd_scripts_understands_passes(key: str, value: Any) -> None:
 @pytest.mark.parametrize(("key", "value", "words"), BAD)
 def test_what_sd_scripts_would_ignore_or_stumble_over_is_named(key: str, value: Any, words: str) -> None:
     (problem,) = config_file.check({key: value}, ARGUMENTS)
-    assert problem.startswith(f"{key}: ")
-    assert words in problem
+    assert problem.place == key
+    assert problem.fix
+    assert words in str(problem)
+    assert str(problem).startswith(f"{key}: ")
 
 
 def test_all_problems_are_listed_at_once() -> None:
     assert len(config_file.check({"network_dimm": 1, "resolution": 512, "network_dim": 4}, ARGUMENTS)) == 2
+
+
+def test_values_that_exclude_each_other_are_found_with_the_rest() -> None:
+    arguments = ARGUMENTS | {name: _argument(name, "bool") for name in ("full_fp16", "cache_latents", "color_aug")}
+    values = {"full_fp16": True, "mixed_precision": "bf16", "cache_latents": True, "color_aug": True, "network_dimm": 1}
+    assert {p.place for p in config_file.check(values, arguments)} == {"full_fp16", "cache_latents", "network_dimm"}
+    # What is of the wrong kind is said once.
+    assert len(config_file.check({"full_fp16": "yes", "mixed_precision": "bf16"}, arguments)) == 1
 
 
 TEXT = st.text(st.characters(codec="utf-8"), max_size=20)

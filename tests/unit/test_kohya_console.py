@@ -20,6 +20,7 @@ from orchestrator.kohya.console import (
     ModelSaved,
     NoData,
     Parser,
+    Phase,
     StateSaved,
     Step,
     Warned,
@@ -39,6 +40,7 @@ def test_a_real_log() -> None:
         Warned("WARNING", "no regularization images / 正則化画像が見つかりませんでした"),
         EpochStarted(1, 12),
         CheckpointSaved(f"{OUT}-000005.safetensors"),
+        Phase("saving"),
         StateSaved(""),
         EpochStarted(6, 12),
         StateSaved(""),
@@ -106,13 +108,13 @@ BARS = [
     ("steps:   0%|          | 0/48 [00:00<?, ?it/s]", Step(0, 48, None, None)),
     ("steps:  42%|████▏     | 5/12 [00:00<00:01,  6.16it/s, avr_loss=1.05]", Step(5, 12, 1.05, 1 / 6.16)),
     ("steps:  42%|####1     | 5/12 [00:00<00:01, 71.07s/it, avr_loss=0.0988] ", Step(5, 12, 0.0988, 71.07)),
-    ("steps:  36%|███▌  | 5/14 [3:11:30<5:40:05,  1.10s/it, avr_loss=1]", Step(5, 14, 1.0, 1.10)),
+    ("steps:  36%|███▌  | 5/14 [3:11:30<5:40:05,  1.10s/it, avr_loss=1]", Step(5, 14, 1.0, 1.10, 11_490)),
     (
         "steps:  1%| | 1/99 [00:01<00:02, 2.00s/it, Average key norm=0.3, Keys Scaled=4, "
         "avr_loss=tensor(0.1880, device='cuda:0')]",
-        Step(1, 99, 0.188, 2.0),
+        Step(1, 99, 0.188, 2.0, 1),
     ),
-    ("steps:  1%| | 1/99 [00:01<00:02, 2.00s/it, avr_loss=5e-05]", Step(1, 99, 5e-5, 2.0)),
+    ("steps:  1%| | 1/99 [00:01<00:02, 2.00s/it, avr_loss=5e-05]", Step(1, 99, 5e-5, 2.0, 1)),
 ]
 
 
@@ -123,7 +125,7 @@ def test_bars_of_every_shape(text: str, step: Step) -> None:
 
 @pytest.mark.parametrize("text", [
     "  0%|          | 0/4 [00:00<?, ?it/s]", "read caption: 100%|██████████| 4/4 [00:00<00:00, 19328.59it/s]",
-    "validation steps:  50%|█████     | 1/2 [00:00<00:00,  3.00it/s]", "epoch validation", "the epoch 3/4 began", "",
+    "epoch validation", "the epoch 3/4 began", "",
 ])  # fmt: skip
 def test_other_bars_and_lines_are_no_progress(text: str) -> None:
     assert _events(text) == []
@@ -172,6 +174,51 @@ def test_a_chain_of_tracebacks_gives_each_exception() -> None:
     assert _events(text) == [
         Failed("torch.cuda.OutOfMemoryError", "CUDA out of memory. Tried to allocate 2.00 GiB"),
         Failed("KeyboardInterrupt", ""),
+    ]
+
+
+def test_a_traceback_glued_to_a_bar_is_found() -> None:
+    """A crash in the middle of a step: the bar before it has no line end (unnamed bars likewise)."""
+    bar = "steps:  17%|█▋        | 2/12 [00:00<00:04,  2.50it/s, avr_loss=1.1] "
+    crash = 'Traceback (most recent call last):\n  File "t.py", line 1\nValueError: no\n'
+    assert _events(bar + crash) == [Step(2, 12, 1.1, 0.4), Failed("ValueError", "no")]
+    assert _events("\r 25%|██▌       | 1/4 [00:00<00:01,  1.84it/s]" + crash) == [Failed("ValueError", "no")]
+
+
+def test_an_exception_goes_on_over_indented_lines() -> None:
+    text = (
+        "Traceback (most recent call last):\nRuntimeError: Error(s) in loading:\n\tsize mismatch for a\n\tand b\nbye\n"
+    )
+    assert _events(text) == [Failed("RuntimeError", "Error(s) in loading: size mismatch for a and b")]
+
+
+def test_the_exception_of_a_loader_process_is_found() -> None:
+    text = (
+        'Traceback (most recent call last):\n  File "t.py", line 1\n'
+        "OSError: Caught OSError in DataLoader worker process 0.\nOriginal Traceback (most recent call last):\n"
+        '  File "w.py", line 1\nOSError: image file is truncated\n\n'
+    )
+    assert _events(text)[-1] == Failed("OSError", "image file is truncated")
+
+
+def test_python_tidying_up_is_no_failure() -> None:
+    text = "Exception ignored in: <function x>\nTraceback (most recent call last):\n  File\nAttributeError: gone\n"
+    assert _events(text) == []
+    assert _events(text + "Traceback (most recent call last):\nValueError: no\n") == [Failed("ValueError", "no")]
+
+
+def test_numbers_that_are_none_are_survived() -> None:
+    digits = "9" * 5000
+    for text in (
+        f"steps: 1%|#| {digits}/{digits} [00:01<00:02, 1.2.3it/s, avr_loss=1.2.3]", f"epoch {digits}/{digits}",
+        f"steps: 1%|#| 1/2 [:::<00:02, {digits}s/it]", f"steps: 1%|#| 1/2 [00:01<00:02, 1.00s/it, avr_loss={digits}]",
+    ):  # fmt: skip
+        assert all(isinstance(e, (Step, LossIsNaN)) for e in _events(text))
+
+
+def test_the_launchers_refusal() -> None:
+    assert _events("Accelerate CLI tool: error: unrecognized arguments: --x") == [
+        Failed("argparse", "unrecognized arguments: --x")
     ]
 
 

@@ -78,6 +78,65 @@ def test_no_environment_asks_for_the_python(tmp_path: Path) -> None:
         install.find(root, python=str(tmp_path / "nothing"))
 
 
+def test_an_environment_that_works_goes_before_one_that_does_not(ugly_path: Path) -> None:
+    root = _scripts(ugly_path / "sd-scripts")
+    dead = _venv(root, windows=True)
+    (root / "venv" / "pyvenv.cfg").write_text(f"home = {ugly_path / 'Python310'}\n", encoding="utf-8")
+    with pytest.raises(KohyaNotFound, match="does not work any more") as caught:
+        install.find(root)
+    assert str(ugly_path / "Python310") in caught.value.cause
+    assert str(dead.parent.parent) in caught.value.cause
+    assert "--kohya-python" in caught.value.fix
+    alive = _venv(root, ".venv", windows=True)
+    assert install.find(root).python == alive
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="environments on Windows have no links")
+def test_a_link_to_a_python_that_is_gone_is_no_missing_environment(tmp_path: Path) -> None:
+    root = _scripts(tmp_path / "sd-scripts")
+    python = root / "venv" / "bin" / "python"
+    python.parent.mkdir(parents=True)
+    python.symlink_to("/usr/bin/python3.9.gone")
+    with pytest.raises(KohyaNotFound, match="does not work any more") as caught:
+        install.find(root)
+    assert "/usr/bin/python3.9.gone" in caught.value.cause
+
+
+README = {
+    "- **Version 0.10.1 (2026-02-13):**\n- **Version 0.10.0 (2026-01-19):**\n": "0.10.1",
+    "Latest update: 2025-03-21 (Version 0.9.1)\n": "0.9.1",
+    "pip install xformers==0.0.23.post1 torch==2.1.2\n### Apr 7, 2024 / 2024-04-07: v0.8.7\n": "0.8.7",
+    "pip install https://x/xformers-0.0.14.dev0-cp310.whl\n": "",
+}
+
+
+@pytest.mark.parametrize("text", README)
+def test_the_release_is_told_as_people_know_it(tmp_path: Path, text: str) -> None:
+    root = _scripts(tmp_path / "sd-scripts")
+    (root / "README.md").write_text(text, encoding="utf-8")
+    (root / ".git").mkdir()
+    (root / ".git" / "HEAD").write_text(COMMIT, encoding="utf-8")
+    found = install.find(root, python=sys.executable)
+    assert found.release == README[text]
+    assert found.label == (f"v{README[text]} (48d368fa)" if README[text] else "48d368fa")
+    assert (found.kind, found.gui) == ("sd-scripts", "")
+
+
+def test_the_gui_and_what_can_be_trained(tmp_path: Path) -> None:
+    gui = tmp_path / "kohya_ss"
+    root = _scripts(gui / "sd-scripts")
+    (gui / "kohya_gui.py").write_text("", encoding="utf-8")
+    (gui / ".release").write_text("v22.6.2\n", encoding="utf-8")
+    for start in (gui, root):
+        found = install.find(start, python=sys.executable)
+        assert (found.kind, found.gui, found.trains) == ("kohya_ss", "22.6.2", ("SD1.5",))
+    (gui / "pyproject.toml").write_text('[project]\nname = "kohya-ss"\nversion = "25.2.1"\n', encoding="utf-8")
+    for name in ("flux_train_network.py", "sdxl_train_network.py", "sd3_train_network.py", "flux_train.py"):
+        (root / name).write_text("", encoding="utf-8")
+    found = install.find(gui, python=sys.executable)
+    assert (found.gui, found.trains) == ("25.2.1", ("SD1.5", "SDXL", "SD3", "Flux"))
+
+
 def test_the_commit_is_read_without_git(tmp_path: Path) -> None:
     root = _scripts(tmp_path / "sd-scripts")
     assert install.find(root, python=sys.executable).commit == ""

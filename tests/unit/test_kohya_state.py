@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -76,10 +77,51 @@ def test_going_on_always_says_the_epoch(tmp_path: Path) -> None:
     assert command.argv(install, config, script="train_network.py") == [
         str(tmp_path / "python"), str(tmp_path / "sd" / "train_network.py"), "--config_file", str(config),
     ]  # fmt: skip
-    found = state.State(tmp_path / "m-000040-state", 40, True, False)
-    assert command.argv(install, config, script="train_network.py", state=found)[4:] == [
+    found = state.FromState(tmp_path / "m-000040-state", 40)
+    assert command.argv(install, config, script="train_network.py", point=found)[4:] == [
         "--resume", str(tmp_path / "m-000040-state"), "--initial_epoch", "41",
     ]  # fmt: skip
+    weights = state.FromWeights(tmp_path / "m-000040.safetensors", 40)
+    assert command.argv(install, config, script="train_network.py", point=weights)[4:] == [
+        "--network_weights", str(tmp_path / "m-000040.safetensors"), "--initial_epoch", "41",
+    ]  # fmt: skip
+
+
+def test_accelerate_is_started_as_a_module_and_only_where_it_is_needed(tmp_path: Path) -> None:
+    install = KohyaInstall(tmp_path / "sd", tmp_path / "python", "", "")
+    config = tmp_path / "config.toml"
+    script = str(tmp_path / "sd" / "train_network.py")
+
+    def argv(**how: Any) -> list[str]:
+        return command.argv(install, config, script="train_network.py", mixed_precision="bf16", **how)
+
+    assert argv(gpus=(1,)) == argv() == [str(tmp_path / "python"), script, "--config_file", str(config)]
+    one = argv(accelerate=True, cpu_threads=3)
+    assert one[:4] == [str(tmp_path / "python"), "-m", "accelerate.commands.accelerate_cli", "launch"]
+    assert one[4:-3] == [
+        "--num_processes", "1", "--num_machines", "1", "--mixed_precision", "bf16", "--dynamo_backend", "no",
+        "--num_cpu_threads_per_process", "3",
+    ]  # fmt: skip
+    assert one[-3:] == [script, "--config_file", str(config)]
+    several = argv(gpus=(0, 2))
+    assert several[several.index("--num_processes") + 1] == "2" and "--multi_gpu" in several
+    assert several[several.index("--gpu_ids") + 1] == "0,2"
+    for line in (one, several, argv()):
+        assert set(command.signs(config)) <= set(line)
+
+
+def test_one_card_and_its_threads_are_named_in_the_environment() -> None:
+    assert command.environment({}, gpus=(1,), cpu_threads=2)["CUDA_VISIBLE_DEVICES"] == "1"
+    several = command.environment({"CUDA_VISIBLE_DEVICES": "3,4"}, gpus=(0, 1), cpu_threads=2)
+    assert (several["CUDA_VISIBLE_DEVICES"], several["OMP_NUM_THREADS"]) == ("3,4", "2")
+
+
+def test_a_state_of_several_cards_needs_the_random_numbers_of_each(tmp_path: Path) -> None:
+    _state(tmp_path, "m-000010-state", files=(*state.FILES, "random_states_1.pkl"))
+    _state(tmp_path, "m-000020-state")
+    alone, both = (state.newest_resumable(tmp_path, "m", 80, processes=n) for n in (1, 2))
+    assert alone is not None and alone.epoch == 20
+    assert both is not None and both.epoch == 10
 
 
 def test_the_environment_makes_the_console_readable_and_hides_our_python() -> None:

@@ -112,6 +112,38 @@ def test_numbers_that_are_none_are_found_in_every_precision(tmp_path: Path, kind
     assert weights.not_finite(path) == []
 
 
+@given(st.data(), st.sampled_from(["F16", "F32", "F64", "BF16"]))
+def test_any_bits_are_judged_as_numpy_judges_them(data: st.DataObject, kind: str) -> None:
+    width = {"F16": 2, "F32": 4, "F64": 8, "BF16": 2}[kind]
+    # Large numbers just below infinity are the hard ones.
+    high = st.sampled_from([0x7F, 0xFF, 0x7B, 0x7C, 0xFC, 0x00, 0x3C]) | st.integers(0, 255)
+    raw = bytes(
+        byte
+        for _ in range(data.draw(st.integers(1, 6)))
+        for byte in [*data.draw(st.binary(min_size=width - 1, max_size=width - 1)), data.draw(high)]
+    )
+    with np.errstate(all="ignore"):
+        if kind == "BF16":
+            numbers = (np.frombuffer(raw, "<u2").astype(np.uint32) << 16).view(np.float32)
+        else:
+            numbers = np.frombuffer(raw, f"<f{width}")
+        expected = [] if np.isfinite(numbers).all() else ["x"]
+    with tempfile.TemporaryDirectory() as folder:
+        entry = {"dtype": kind, "shape": [len(raw) // width], "data_offsets": [0, len(raw)]}
+        assert weights.not_finite(_file(Path(folder) / "x.safetensors", {"x": entry}, raw)) == expected
+
+
+def test_a_number_that_is_none_is_found_in_any_block(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(weights, "_BLOCK", 64)
+    numbers = np.ones(1000, np.float16)
+    for place in (0, 127, 128, 999):
+        bad = numbers.copy()
+        bad[place] = np.nan
+        path = tmp_path / f"{place}.safetensors"
+        save_file({"x": bad, "y": numbers}, path)
+        assert weights.not_finite(path) == ["x"]
+
+
 def _tensors(path: Path, kind: str, tensors: dict[str, Any]) -> None:
     body, header = b"", {}
     for name, values in tensors.items():

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
-from orchestrator.kohya.console import EpochStarted, LossIsNaN, Step, Warned
+from orchestrator.kohya import console
+from orchestrator.kohya.console import EpochStarted, Failed, LatentsNaN, LossIsNaN, Phase, Sampling, Step, Warned
+from orchestrator.profile.model import Guard
 from orchestrator.training.events import Note, Progress, Saved, TrainingEvent
 from orchestrator.training.follow import Watch, follow
+from orchestrator.training.guards import Stop, stalled
 from orchestrator.training.record import Attempt, RunRecord, read_record, write_record
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "kohya_console.log"
@@ -84,6 +89,152 @@ def test_nan_ends_the_watching_at_once(tmp_path: Path, alive: bool) -> None:
     watch, _ = _watch()
     follow(log, watch, lambda: alive, poll_s=0)
     assert watch.went_nan and LossIsNaN(5) in watch.said
+
+
+def test_what_every_resume_says_is_told_to_nobody() -> None:
+    log = (GOLDEN.parent / "console" / "resume.log").read_bytes()
+    watch, events = _watch(resumed_from=4, epochs=6)
+    watch.take(console.parse([log]))
+    watch.close()
+    assert not [e for e in events if isinstance(e, Note)]
+    assert watch.covered == (17, 24)
+    assert watch.losses == {5: 0.9, 6: 0.9}
+
+
+def test_what_was_done_before_somebody_watched_does_not_spoil_what_is_left() -> None:
+    """A found-again training: 100 steps are read in a moment, then one is seen every 3 s; the bar's mean says 2 s."""
+    watch, events = _watch(epochs=1)
+    watch.take([EpochStarted(1, 1), *(Step(n, 200, 0.5, 2.0) for n in range(101))])
+    last = events[-1]
+    assert isinstance(last, Progress) and last.seconds_left == 200.0 and last.rate_s is None
+    for n in range(101, 111):
+        watch.take([Step(n, 200, 0.5 + n / 1000, 2.0)], now=5000.0 + 3 * n)
+    last = events[-1]
+    assert isinstance(last, Progress)
+    assert last.rate_s == pytest.approx(3.0) and last.seconds_left == pytest.approx(270.0)
+
+
+def test_what_stood_in_the_log_already_is_not_timed(tmp_path: Path) -> None:
+    log = tmp_path / "console.log"
+    bars = [f"\rsteps:  1%|#| {n}/90 [01:{n:02d}<00:02,  2.00s/it, avr_loss=0.5]" for n in range(1, 31)]
+    log.write_text("".join(bars), encoding="utf-8")
+    watch, _ = _watch(epochs=1)
+    seen: list[float | None] = []
+
+    def look(watch: Watch, now: float) -> Stop | None:
+        seen.append(watch.pace.step_at)
+        if len(seen) == 1:
+            with log.open("a", encoding="utf-8") as stream:
+                stream.write("\rsteps:  1%|#| 31/90 [01:31<00:02,  2.00s/it, avr_loss=0.5]\r")
+        return Stop("disk", "") if len(seen) == 2 else None
+
+    follow(log, watch, lambda: True, poll_s=0, look=look)
+    assert seen[0] is None and seen[1] is not None
+    assert watch.step == 31
+
+
+def test_the_phase_is_known() -> None:
+    watch, _ = _watch()
+    seen = [watch.phase]
+    for event in (
+        Phase("latents"), Step(0, 48, None, None), Sampling(4), Step(5, 48, 0.1, 1.0), Phase("validation"),
+        Step(6, 48, 0.1, 1.0), console.CheckpointSaved("/x/m-000001.safetensors"), EpochStarted(2, 12),
+    ):  # fmt: skip
+        watch.take([event])
+        seen.append(watch.phase)
+    assert seen == ["start", "latents", "steps", "sampling", "steps", "validation", "steps", "saving", "saving"]
+
+
+def test_a_training_that_talks_all_night_is_remembered_by_its_beginning_and_end() -> None:
+    watch, events = _watch()
+    for n in range(20_000):
+        watch.take([Warned("WARNING", f"number {n}"), EpochStarted(n + 1, 20_000), Step(n, 20_000, 0.1, 1.0)])
+    watch.take([Failed("RuntimeError", "at last")])
+    assert len(watch.said) == 500
+    assert watch.said[0] == Warned("WARNING", "number 0") and watch.said[-1] == Failed("RuntimeError", "at last")
+    notes = [e for e in events if isinstance(e, Note)]
+    assert len(notes) == 50 and "more warnings" in notes[-1].text
+
+
+def test_latents_that_became_nan_are_told_with_what_to_do() -> None:
+    watch, events = _watch()
+    watch.take([LatentsNaN(), LatentsNaN()])
+    assert [e.text for e in events if isinstance(e, Note)] == [
+        "A picture became NaN in the VAE and is trained as zeros: set no_half_vae = true."
+    ]
+
+
+def test_a_night_asleep_is_no_silence() -> None:
+    watch, _ = _watch()
+    watch.look(10.0)
+    watch.hear(10.0)
+    watch.look(15.0)
+    assert watch.quiet_s(15.0) == 5.0
+    watch.look(15.0 + 8 * 3600)
+    assert watch.quiet_s(15.0 + 8 * 3600) == 0.0
+
+
+def test_a_log_that_is_not_there_yet_is_waited_for(tmp_path: Path) -> None:
+    log = tmp_path / "console.log"
+    watch, _ = _watch()
+    answers = iter([True, True, False])
+
+    def running() -> bool:
+        alive = next(answers)
+        if not alive:
+            log.write_bytes(b"epoch 3/12")
+        return alive
+
+    assert follow(log, watch, running, poll_s=0) is None
+    assert watch.epoch == 3
+
+
+def test_whoever_looks_on_can_stop_it_and_is_not_asked_after_the_end(tmp_path: Path) -> None:
+    log = tmp_path / "console.log"
+    log.write_bytes(b"epoch 1/12\n")
+    asked: list[float] = []
+
+    def look(watch: Watch, now: float) -> Stop | None:
+        asked.append(now)
+        return Stop("disk", "full") if len(asked) == 3 else None
+
+    assert follow(log, _watch()[0], lambda: True, poll_s=0, look=look) == Stop("disk", "full")
+    assert len(asked) == 3 and asked == sorted(asked)
+    assert follow(log, _watch()[0], lambda: False, poll_s=0, look=look) is None
+    assert len(asked) == 3
+
+
+HANGS = r"""
+import sys, time
+sys.stderr.write("\nepoch 1/1\n\n")
+for n in range(6):
+    sys.stderr.write(f"\rsteps:  1%|#| {n}/90 [00:{n:02d}<00:02, 50.00it/s, avr_loss=0.{n}]")
+    sys.stderr.flush()
+    time.sleep(0.02)
+sys.stderr.write("\n")
+sys.stderr.flush()
+time.sleep(600)
+"""
+
+
+def test_a_trainer_that_hangs_is_found_out(tmp_path: Path) -> None:
+    log = tmp_path / "console.log"
+    with log.open("wb") as output:
+        child = subprocess.Popen([sys.executable, "-c", HANGS], stderr=output)
+    guard = Guard(stalled_factor=5, stalled_minutes=0.005, start_minutes=5)
+    watch, events = _watch(epochs=1)
+
+    def look(watch: Watch, now: float) -> Stop | None:
+        return stalled(watch.pace, watch.phase, watch.quiet_s(now), now, guard)
+
+    try:
+        stop = follow(log, watch, lambda: child.poll() is None, poll_s=0.01, look=look)
+    finally:
+        child.kill()
+        child.wait()
+    assert stop is not None and stop.kind == "stalled" and "in the middle of training" in stop.text
+    assert watch.step == 5
+    assert [e.step for e in events if isinstance(e, Progress)][-1] == 5
 
 
 def test_a_record_survives_the_disk(ugly_path: Path) -> None:

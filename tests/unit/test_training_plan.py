@@ -63,14 +63,14 @@ def make(workspace: Workspace, kohya: KohyaInstall) -> Make:
 def test_every_word_of_ours_reaches_sd_scripts(make: Make) -> None:
     given = make(
         epochs=40, save_every=5, batch_size=2, dim=16, alpha=8, unet_lr=2e-4, text_encoder_lr=1e-5, optimizer="Prodigy",
-        lr_scheduler="constant", warmup_steps=10, mixed_precision="bf16", gradient_checkpointing=True, clip_skip=2,
-        seed=7, extra={"min_snr_gamma": 5},
+        lr_scheduler="constant_with_warmup", warmup_steps=10, mixed_precision="bf16", gradient_checkpointing=True,
+        clip_skip=2, seed=7, extra={"min_snr_gamma": 5},
     )  # fmt: skip
     expected = {
         "max_train_epochs": 40, "save_every_n_epochs": 5, "network_dim": 16, "network_alpha": 8.0, "unet_lr": 2e-4,
-        "text_encoder_lr": [1e-5], "optimizer_type": "Prodigy", "lr_scheduler": "constant", "lr_warmup_steps": 10,
-        "mixed_precision": "bf16", "save_precision": "bf16", "gradient_checkpointing": True, "clip_skip": 2, "seed": 7,
-        "min_snr_gamma": 5, "caption_extension": ".txt", "network_module": "networks.lora",
+        "text_encoder_lr": [1e-5], "optimizer_type": "Prodigy", "lr_scheduler": "constant_with_warmup",
+        "lr_warmup_steps": 10, "mixed_precision": "bf16", "save_precision": "bf16", "gradient_checkpointing": True,
+        "clip_skip": 2, "seed": 7, "min_snr_gamma": 5, "caption_extension": ".txt", "network_module": "networks.lora",
         "output_name": "ai_model_v1",
     }  # fmt: skip
     assert {key: given.values[key] for key in expected} == expected

@@ -86,19 +86,19 @@ def setup_parser() -> argparse.ArgumentParser:
     return parser
 
 
-def main() -> None:
-    """Read the arguments and train."""
-    parser = setup_parser()
+def main(parser: argparse.ArgumentParser, kind: str) -> None:
+    """Read the arguments and train. `kind` names a constant of the sandbox's `training_kinds`."""
     args = parser.parse_args()
     try:
         import orchestrator.sandbox  # noqa: F401
     except ImportError:
         # Started with an interpreter that does not know the package: this file lies in it.
         sys.path.append(str(Path(__file__).resolve().parents[3]))
+    from orchestrator.sandbox import training_kinds
     from orchestrator.sandbox.training_run import start
 
-    start(args, parser)
+    start(args, parser, getattr(training_kinds, kind))
 
 
 if __name__ == "__main__":
-    main()
+    main(setup_parser(), "SD")

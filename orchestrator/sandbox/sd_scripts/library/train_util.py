@@ -288,6 +288,36 @@ def add_training_arguments(parser: argparse.ArgumentParser, support_dreambooth: 
         parser.add_argument("--prior_loss_weight", type=float, default=1.0, help="weight of regularization pictures")
 
 
+def add_dit_training_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments that Flux and its kin share."""
+    parser.add_argument(
+        "--cache_text_encoder_outputs", action="store_true", help="encode all captions once and keep the outputs"
+    )
+    parser.add_argument(
+        "--cache_text_encoder_outputs_to_disk", action="store_true", help="keep the outputs beside the pictures (.npz)"
+    )
+    parser.add_argument("--text_encoder_batch_size", type=int, default=None, help="captions encoded at once")
+
+    parser.add_argument(
+        "--disable_mmap_load_safetensors", action="store_true", help="read model files without mapping them"
+    )
+
+    parser.add_argument(
+        "--weighting_scheme",
+        type=str,
+        default="uniform",
+        choices=["sigma_sqrt", "logit_normal", "mode", "cosmap", "none", "uniform"],
+        help="how timesteps are weighted",
+    )
+    parser.add_argument("--logit_mean", type=float, default=0.0, help="mean of the logit_normal weighting")
+    parser.add_argument("--logit_std", type=float, default=1.0, help="deviation of the logit_normal weighting")
+    parser.add_argument("--mode_scale", type=float, default=1.29, help="scale of the mode weighting")
+
+    parser.add_argument(
+        "--blocks_to_swap", type=int, default=None, help="blocks kept in main memory to save the card's"
+    )
+
+
 def add_masked_loss_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of a masked loss."""
     parser.add_argument("--conditioning_data_dir", type=str, default=None, help="folder of mask pictures")

@@ -1,0 +1,1 @@
+"""A simulated accelerate: only the command that starts a trainer."""

@@ -1,0 +1,83 @@
+"""A small training for tests of what can happen to one in a night, and our command in a process of its own."""
+
+from __future__ import annotations
+
+import pickle
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import psutil
+from PIL import Image
+from safetensors.numpy import save_file
+
+import orchestrator
+from orchestrator import processes
+from orchestrator.kohya import command
+from orchestrator.kohya import install as kohya_install
+from orchestrator.processes import ProcessId
+from orchestrator.profile.model import Profile
+from orchestrator.training.plan import TrainingPlanned, plan
+from orchestrator.workspace import Workspace
+
+SANDBOX = Path(orchestrator.__file__).parent / "sandbox" / "sd_scripts"
+#: Seconds a test may wait for what a child process does.
+PATIENCE_S = 60.0
+#: Trains what is pickled in its argument and says every event's name.
+OURS = """
+import pickle, sys
+from pathlib import Path
+from orchestrator.training.run import train
+planned = pickle.loads(Path(sys.argv[1]).read_bytes())
+run = train(planned, lambda event: print(type(event).__name__, getattr(event, "pid", ""), flush=True), poll_s=0.02)
+print("FINISHED", len(run.lora_files), flush=True)
+"""
+
+
+def make(root: Path, **training: Any) -> TrainingPlanned:
+    """A planned training of 4 pictures, 6 steps an epoch, in the workspace `root`."""
+    workspace = Workspace(root)
+    if not (root / "base.safetensors").exists():
+        for repeats, group in ((2, "close-up"), (1, "full body")):
+            folder = workspace.dataset("v1") / f"{repeats}_{group}"
+            folder.mkdir(parents=True)
+            for number in range(2):
+                shade = (60 * number + 40, 120, 200 - 50 * repeats)
+                Image.new("RGB", (96, 96), shade).save(folder / f"{number:04d}.png")
+                (folder / f"{number:04d}.txt").write_text(f"ai_model_v1, {group}", encoding="utf-8")
+        names = ("model.diffusion_model.x", "cond_stage_model.transformer.x")
+        save_file({name: np.zeros(4, np.float16) for name in names}, root / "base.safetensors")
+    values = {"epochs": 6, "save_every": 2, "dim": 4, "alpha": 2, **training}
+    profile = Profile.model_validate({"dataset": {"resolution": 64}, "training": values})
+    install = kohya_install.find(SANDBOX, python=sys.executable)
+    return plan(profile, install, workspace, checkpoint=root / "base.safetensors")
+
+
+def trainers(planned: TrainingPlanned) -> list[ProcessId]:
+    """The living trainers of that training."""
+    return processes.find_all(*command.signs(planned.config))
+
+
+def ours(planned: TrainingPlanned, said: Path) -> subprocess.Popen[bytes]:
+    """Our command in a process of its own; what it says goes to the file `said` (and its errors with it)."""
+    pickled = said.with_suffix(".pickle")
+    pickled.write_bytes(pickle.dumps(planned))
+    with said.open("wb") as stream:
+        return subprocess.Popen([sys.executable, "-c", OURS, str(pickled)], stdout=stream, stderr=subprocess.STDOUT)
+
+
+def wait_for(ready: Callable[[], Any], what: str = "it") -> Any:
+    """What `ready` gives as soon as it gives something."""
+    deadline = time.monotonic() + PATIENCE_S
+    while time.monotonic() < deadline:
+        try:
+            if value := ready():
+                return value
+        except (FileNotFoundError, psutil.NoSuchProcess):
+            pass
+        time.sleep(0.01)
+    raise AssertionError(f"{what} did not happen in time")
