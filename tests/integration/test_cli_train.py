@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import shlex
 import subprocess
 import sys
 import threading
@@ -277,3 +279,32 @@ def test_the_card_is_freed_and_taken_again_beside_the_training(
         again = pipeline.train_version(profile, workspace, install, base, a1111=lambda: client)
         assert again.reused
         assert len(asked) == 2
+
+
+@pytest.mark.parametrize("number", [0, 1, 2, 3])
+def test_the_examples_of_the_page_are_profiles(number: int) -> None:
+    page = Path(__file__).parents[2] / "docs" / "how-to" / "train-overnight.md"
+    blocks = re.findall(r"```toml\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL)
+    assert len(blocks) == 4
+    parse_profile(blocks[number], page.name)
+
+
+def test_every_command_on_the_pages_is_one() -> None:
+    import click
+
+    from orchestrator.cli import cli
+
+    pages = [*(Path(__file__).parents[2] / "docs" / "how-to").glob("*.md")]
+    found = [
+        shlex.split(line.partition("   ")[0].partition(" > ")[0])[1:]
+        for page in pages
+        for line in page.read_text(encoding="utf-8").splitlines()
+        if re.match(r"orchestrator (train|runs|lora) ", line)
+    ]
+    assert len(found) >= 10
+    for words in found:
+        command: click.Command | None = cli
+        while isinstance(command, click.Group):
+            command = command.get_command(click.Context(command), words.pop(0))
+        assert command is not None
+        command.make_parser(click.Context(command)).parse_args(words)
