@@ -229,7 +229,7 @@ def _sorted_into_buckets(index: int, options: DatasetOptions, gathered: _Gathere
     rules = _rules(options, console)
     console.info(f"[Prepare dataset {index}]", "config_util.py:592")
     console.info("loading image sizes.", "train_util.py:992")
-    sizes = [picture.size or _size(picture.path) for picture in bar_over(found)]
+    sizes = [picture.size or _size(picture.path, console) for picture in bar_over(found)]
     console.info("make buckets" if options.enable_bucket else "prepare dataset", "train_util.py:1017")
     if options.enable_bucket and options.bucket_no_upscale:
         console.warning(
@@ -284,12 +284,13 @@ def _rules(options: DatasetOptions, console: Console) -> BucketRules:
     return BucketRules(options.resolution, options.enable_bucket, smallest, largest, steps, options.bucket_no_upscale)
 
 
-def _size(path: Path) -> Size:
+def _size(path: Path, console: Console) -> Size:
     """Size in pixels from the file's header, (0, 0) for a file that is no picture."""
     from PIL import Image, UnidentifiedImageError
 
     try:
         with Image.open(path) as image:
             return image.size
-    except UnidentifiedImageError:
+    except UnidentifiedImageError as error:
+        console.warning(f"failed to get image size: {path}, error: {error}", "train_util.py:1489")
         return 0, 0

@@ -116,7 +116,8 @@ def onto(profile: Profile, training: TrainingPlan, dataset: DatasetPlan) -> Prof
     kept = {name: getattr(profile.training, name) for name in ("guard", "tensorboard")}
     if not training.samples.prompts:
         kept["samples"] = profile.training.samples
-    size = dataset.resolution if "resolution" in dataset.model_fields_set else profile.dataset.resolution
+    sized = "resolution" in dataset.model_fields_set or "resolution" in training.extra
+    size = dataset.resolution if sized else profile.dataset.resolution
     return profile.model_copy(
         update={
             "training": training.model_copy(update=kept),

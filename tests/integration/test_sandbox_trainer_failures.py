@@ -167,6 +167,7 @@ def test_a_file_that_is_no_picture(trainer: Trainer) -> None:
     done = trainer.train()
     assert done.code == 1
     assert done.err.splitlines()[-1] == "ZeroDivisionError: division by zero"
+    assert f"WARNING  failed to get image size: {trainer.pictures / 'img9.png'}, error: cannot identify" in done.err
 
 
 def test_a_truncated_picture(trainer: Trainer) -> None:
