@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from orchestrator.pictures.price import Price
     from orchestrator.pictures.ramp import Ramp
     from orchestrator.pictures.sources import Source
-    from orchestrator.profile.model import Expectation, PictureSet, Profile
+    from orchestrator.profile.model import Expectation, Guard, PictureSet, Profile
     from orchestrator.render.engine import Renderer
     from orchestrator.training.events import TrainingEvent
     from orchestrator.training.preflight import Ready
@@ -210,14 +210,15 @@ def resume_run(
     workspace: Workspace,
     name: str,
     *,
+    guard: Guard | None = None,
     a1111: Callable[[], A1111] | None = None,
     on_event: Callable[[TrainingEvent], None] | None = None,
 ) -> TrainingRun:
-    """Go on with the run `name` as it was begun, whatever the profile says by now."""
+    """Go on with the run `name` as it was begun, whatever the profile says by now but for `guard`."""
     from orchestrator.training import runs
 
     with _card_for_training(a1111, on_event) as listener:
-        run = runs.resume(workspace, name, listener)
+        run = runs.resume(workspace, name, listener, guard=guard)
     runs.note_asked(run.folder)
     return run
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import time
 from pathlib import Path
@@ -106,14 +107,19 @@ def resume(name: str, folder: Path, url: Urls) -> None:
     from orchestrator import pipeline
     from orchestrator.cli.console import progress
     from orchestrator.cli.train import show_events, show_finished
+    from orchestrator.errors import InputError
+    from orchestrator.profile.load import load_profile
     from orchestrator.settings import load_settings
     from orchestrator.workspace import find_workspace
 
     workspace = find_workspace(folder)
     settings = load_settings(a1111_url=url)
+    guard = None
+    with contextlib.suppress(InputError):  # a profile that is being rewritten must not keep the run from going on
+        guard = load_profile(workspace.profile).training.guard
     with progress() as bar:
         run = pipeline.resume_run(
-            workspace, name, a1111=functools.partial(open_client, settings), on_event=show_events(bar)
+            workspace, name, guard=guard, a1111=functools.partial(open_client, settings), on_event=show_events(bar)
         )
     show_finished(run)
 

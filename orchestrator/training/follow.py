@@ -23,6 +23,8 @@ _USUAL = (
     "Could not load random states",
     "cache_latents_to_disk",
     "bucket_no_upscale is set",
+    # An install that was unpacked and not cloned says so at every save.
+    "Failed to get git commit hash",
 )
 #: Of what is said (steps and epochs apart), the beginning and the end are kept: what a reason is found in.
 _FIRST_SAID = 100

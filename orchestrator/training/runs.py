@@ -8,6 +8,7 @@ from pathlib import Path
 
 from orchestrator.errors import OrchestratorError, WorkspaceError
 from orchestrator.files import write_bytes
+from orchestrator.profile.model import Guard
 from orchestrator.training.events import TrainingEvent
 from orchestrator.training.record import RECORD_NAME, RunRecord, now, read_record, write_record
 from orchestrator.training.run import TrainingRun, train
@@ -46,9 +47,15 @@ def find_run(workspace: Workspace, name: str) -> RunRecord:
 
 
 def resume(
-    workspace: Workspace, name: str, on_event: Callable[[TrainingEvent], None] | None = None, *, poll_s: float = 0.2
+    workspace: Workspace,
+    name: str,
+    on_event: Callable[[TrainingEvent], None] | None = None,
+    *,
+    guard: Guard | None = None,
+    poll_s: float = 0.2,
 ) -> TrainingRun:
-    """Go on with a run as it was begun, from its own record: what stands in the profile now does not matter.
+    """Go on with a run as it was begun, from its own record: what stands in the profile now does not matter, but for
+    `guard`, which the record does not have (None = the defaults).
 
     Raises `TrainingRefused` when dataset, base checkpoint or sd-scripts are not what they were, and what `train`
     raises.
@@ -65,7 +72,7 @@ def resume(
     command = next((each.command for each in reversed(record.attempts) if each.command), ())
     if record.attempts:
         record = record.with_last_attempt(command=command)
-    return train(from_record(record, workspace.run(name)), on_event, poll_s=poll_s)
+    return train(from_record(record, workspace.run(name), guard=guard), on_event, poll_s=poll_s)
 
 
 def stop(workspace: Workspace, name: str) -> bool:

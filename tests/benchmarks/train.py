@@ -112,9 +112,9 @@ def main() -> None:
             for _ in range(given.rounds)
         ]
         print(figure(f"--dry-run, {trainings.PICTURES} pictures", statistics.median(dry), DRY_RUN_S, "s"))
-        shutil.rmtree(workspace / "cache", ignore_errors=True)
+        shutil.rmtree(workspace / ".orchestrator" / "cache")
         cold = trainings.seconds(lambda: trainings.run(trainings.command("--dry-run"), workspace))
-        print(f"{'  with pictures never seen':46} {cold:9.3g} s")
+        print(f"{'  with nothing cached':46} {cold:9.3g} s")
         present = [script for script in SCRIPTS if os.path.isfile(given.kohya / script)]  # noqa: PTH113
         for scripts in ([present[0]], present):
             label = "one script" if len(scripts) == 1 else f"{len(scripts)} scripts"
