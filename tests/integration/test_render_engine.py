@@ -188,7 +188,7 @@ def test_a_server_that_dies_midway_keeps_what_arrived(start_server: StartServer,
         recipes = [recipe(renderer, seed=s) for s in range(40)]
         with pytest.raises(ServerUnreachable):
             renderer.render(recipes, count)
-        assert 37 - 2 <= renderer.missing(recipes) <= 37
+        assert 37 - 6 <= renderer.missing(recipes) <= 37
 
 
 def test_nobody_there(ugly_path: Path) -> None:
