@@ -111,7 +111,7 @@ def drawn_by(server: RunningServer, run: Run, *arguments: object) -> tuple[int, 
 def counted(server: RunningServer) -> int:
     ledger = Path(server.home) / "drawn.jsonl"
     lines = ledger.read_text(encoding="utf-8").splitlines() if ledger.is_file() else []
-    return sum(entry["steps"] > 1 and entry["prompt"] != CANARY for entry in map(json.loads, lines))
+    return sum(entry["steps"] > 1 and CANARY not in entry["prompt"] for entry in map(json.loads, lines))
 
 
 def test_make_says_the_price_and_answers_in_json(run: Run, workspace: Workspace) -> None:
