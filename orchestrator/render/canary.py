@@ -14,7 +14,7 @@ from orchestrator.errors import AnswerLost, ServerError
 from orchestrator.files import read_json, write_json
 from orchestrator.render.patience import Patience
 from orchestrator.render.payload import payload
-from orchestrator.render.proof import differences, picture_problems
+from orchestrator.render.proof import differences, picture_problems, pixels_of
 from orchestrator.render.recipe import LoraUse, Recipe
 from orchestrator.render.server import Server
 from orchestrator.render.waiting import persist
@@ -106,18 +106,12 @@ def _canary(server: Server, like: Recipe | None) -> Recipe:
         scheduler="Automatic" if server.schedulers else "",
         checkpoint=server.checkpoint,
     )
-    return plain.evolve(
-        prompt="portrait of a person", negative_prompt="", loras=(), seed=1, steps=_STEPS, width=_SIDE, height=_SIDE,
-        init_sha256="", mask_sha256="", denoising_strength=None, batch_size=1, batch_position=0, alwayson_scripts="",
-    )  # fmt: skip
+    bare = plain.evolve(prompt="portrait of a person", negative_prompt="", loras=())
+    return bare.small(_SIDE, _STEPS)
 
 
 def _pixels(server: Server, recipe: Recipe, patience: Patience) -> bytes | None:
-    """The pixels of a proven picture: the texts differ, and one drawn without a LoRA it should have says nothing."""
-    import io
-
-    from PIL import Image
-
+    """The pixels of a proven picture: one drawn without a LoRA it should have says nothing."""
     for _ in range(_TRIES):
         try:
             answer = persist(server.client, lambda: server.client.txt2img(payload(recipe, server)), patience)
@@ -125,6 +119,5 @@ def _pixels(server: Server, recipe: Recipe, patience: Patience) -> bytes | None:
             return None  # it ends the server whenever it is drawn: its cells will say so one by one
         found = differences(recipe, answer, server.samplers.get(recipe.sampler, ""))
         if not found and not picture_problems(recipe, answer.pictures[0]):
-            with Image.open(io.BytesIO(answer.pictures[0])) as image:
-                return image.convert("RGB").tobytes()
+            return pixels_of(answer.pictures[0])
     return None

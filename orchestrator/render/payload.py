@@ -68,11 +68,7 @@ def settling(recipe: Recipe, server: Server) -> dict[str, Any]:
     1.10.1 and Forge). This tiny job has a seed of its own and the same prompt, so that no LoRA has to be swapped for
     it.
     """
-    plain = recipe.evolve(
-        seed=0, steps=1, width=64, height=64, init_sha256="", mask_sha256="", batch_size=1, batch_position=0,
-        alwayson_scripts="",
-    )  # fmt: skip
-    return payload(plain, server)
+    return payload(recipe.small(64, steps=1, seed=0), server)
 
 
 def route(recipe: Recipe) -> str:

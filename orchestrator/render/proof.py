@@ -130,6 +130,16 @@ def picture_problems(recipe: Recipe, data: bytes, infotext: str = "") -> list[st
     return []
 
 
+def pixels_of(data: bytes) -> bytes:
+    """The picture's RGB values: two pictures may differ in their texts and be the same."""
+    import io
+
+    from PIL import Image
+
+    with Image.open(io.BytesIO(data)) as image:
+        return image.convert("RGB").tobytes()
+
+
 def record(
     recipe: Recipe, answer: Generated, seconds: float, *, server: str, simulated: bool, **more: Any
 ) -> dict[str, Any]:

@@ -92,6 +92,13 @@ class Recipe:
         """A copy with some fields changed."""
         return replace(self, **changes)
 
+    def small(self, side: int, steps: int, seed: int = 1) -> Recipe:
+        """A small txt2img picture (pixels a side) with the same checkpoint, sampler, prompt and LoRA: for probes."""
+        return self.evolve(
+            seed=seed, width=side, height=side, steps=steps, init_sha256="", mask_sha256="", denoising_strength=None,
+            batch_size=1, batch_position=0, alwayson_scripts="",
+        )  # fmt: skip
+
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON; `from_dict` is the inverse."""
         values = asdict(self)

@@ -12,6 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from orchestrator.errors import OrchestratorError, ServerError
 from orchestrator.render.patience import Patience
 from orchestrator.render.payload import payload
+from orchestrator.render.proof import pixels_of
 from orchestrator.render.recipe import Recipe
 from orchestrator.render.server import Server, make_sure
 from orchestrator.render.waiting import persist
@@ -36,7 +37,8 @@ def that_draw_alike(
         return alike
     # A recipe that fails by itself must not speak for all: one after the other is tried, the last without any LoRA.
     kinds = list({tuple(use.sha256 for use in recipe.loras): recipe for recipe in recipes}.values())[:_MOST_PROBES]
-    probes = [_probe(recipe) for recipe in (*kinds, recipes[0].evolve(loras=()))]
+    # Sampler, checkpoint and LoRA as they are, since each may differ from machine to machine.
+    probes = [r.small(_SIDE, min(r.steps, _MOST_STEPS)) for r in (*kinds, recipes[0].evolve(loras=()))]
     probe, expected = next(
         ((probe, pixels) for probe in probes if (pixels := _reference(first, probe, patience)) is not None),
         (probes[-1], b""),
@@ -82,19 +84,6 @@ def _look(server: Server, first: Server, stems: Iterable[str], probe: Recipe) ->
         return server, b"", error.what
 
 
-def _probe(recipe: Recipe) -> Recipe:
-    """The recipe, small: sampler, checkpoint and LoRA as they are, since each may differ from machine to machine."""
-    return recipe.evolve(
-        seed=1, width=_SIDE, height=_SIDE, steps=min(recipe.steps, _MOST_STEPS), init_sha256="", mask_sha256="",
-        batch_size=1, batch_position=0, alwayson_scripts="",
-    )  # fmt: skip
-
-
 def _draw(server: Server, probe: Recipe, patience: Patience) -> bytes:
-    import io
-
-    from PIL import Image
-
-    picture = persist(server.client, lambda: server.client.txt2img(payload(probe, server)), patience).pictures[0]
-    with Image.open(io.BytesIO(picture)) as image:
-        return image.convert("RGB").tobytes()
+    answer = persist(server.client, lambda: server.client.txt2img(payload(probe, server)), patience)
+    return pixels_of(answer.pictures[0])
