@@ -164,13 +164,6 @@ def checkpoint_sha256(path: Path, cache: Path) -> str:
     return answer
 
 
-def forget_stale_latents(dataset: DatasetInput, key: str, cache: Path) -> int:
-    """`latents.forget_stale` under the name it had first."""
-    from orchestrator.training import latents
-
-    return latents.forget_stale(dataset, key, cache)
-
-
 def check_space(folder: Path, needed: int) -> None:
     """Raises `StorageError` when `needed` bytes cannot be written into `folder` (`space.problems`)."""
     found = space.problems(folder, needed)

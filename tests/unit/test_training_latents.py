@@ -17,7 +17,7 @@ import orchestrator
 from orchestrator.errors import StorageError
 from orchestrator.kohya import install
 from orchestrator.profile.model import Profile
-from orchestrator.training import inputs, latents
+from orchestrator.training import latents
 from orchestrator.training.plan import TrainingPlanned, plan
 from orchestrator.workspace import Workspace
 
@@ -163,4 +163,4 @@ def test_a_file_that_cannot_be_removed_stops_the_start(make: Make) -> None:
         latents.forget_stale(planned.dataset, "key", planned.cache)
     # Not marked as cleaned: the next start tries again.
     with pytest.raises(StorageError):
-        inputs.forget_stale_latents(planned.dataset, "key", planned.cache)
+        latents.forget_stale(planned.dataset, "key", planned.cache)
