@@ -137,6 +137,7 @@ def test_an_install_that_is_written_otherwise_knows_the_usual_names() -> None:
     found = known.read(install.find(SANDBOX, python=sys.executable))
     assert (found.optimizers, found.schedulers) == (known.USUAL.optimizers, known.USUAL.schedulers)
     assert found.imports == ()
+    assert found.network_modules == ("networks.lora", "networks.lora_flux")
 
 
 WRONG: list[tuple[dict[str, Any], str, str]] = [
