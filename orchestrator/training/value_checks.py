@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from orchestrator.errors import Problem
-from orchestrator.kohya import config_file, known, reason
+from orchestrator.kohya import config_file, dataset_config, known, reason
 from orchestrator.kohya.arguments import Argument
 from orchestrator.kohya.install import KohyaInstall
 from orchestrator.profile.load import line_of
@@ -30,6 +30,15 @@ def problems(values: Mapping[str, Any], chosen: TrainingPlan, accepted: Mapping[
             Problem("training.save_every", f"{chosen.save_every} is more than the {chosen.epochs} epochs there are")
         )
     return found
+
+
+def bucket_problems(values: Mapping[str, Any], chosen: TrainingPlan, *, resolution: int, family: str) -> list[Problem]:
+    """What is wrong with the sizes of buckets that [training.extra] asks for, in the profile's words."""
+    usual = dataset_config.values([dataset_config.Subset(Path())], resolution=resolution, batch_size=chosen.batch_size)
+    _, written = words.into_dataset_file(values, usual, chosen.extra)
+    # train_network.py and flux_train_network.py (by way of it) want 64, the others 32.
+    found = dataset_config.limits(written["datasets"][0], steps=32 if family in {"sdxl", "sd3"} else 64)
+    return [_in_our_words(problem, chosen) for problem in found if problem.place in chosen.extra]
 
 
 def missing(
