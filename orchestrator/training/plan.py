@@ -118,12 +118,19 @@ def plan(
 
 
 def draft(
-    profile: Profile, install: KohyaInstall, workspace: Workspace, checkpoint: Path, dataset: inputs.Looked
+    profile: Profile,
+    install: KohyaInstall,
+    workspace: Workspace,
+    checkpoint: Path,
+    dataset: inputs.Looked,
+    *,
+    preset: str = "",
 ) -> Draft:
     """Plan as far as possible, collecting every problem instead of stopping at the first.
 
     What `dataset` (as from `inputs.look`) has found itself is not repeated here; where it holds none, everything else
-    is checked all the same. Nothing is written but a cache of hashes. Raises `StorageError`.
+    is checked all the same. `preset` names the file of the kohya_ss GUI that the profile's training was taken from.
+    Nothing is written but a cache of hashes. Raises `StorageError`.
     """
     data = dataset.dataset
     # The record must name it from wherever a later command is started.
@@ -139,7 +146,7 @@ def draft(
         accepted = kohya_arguments.read(install, script, workspace.cache)
     except KohyaNotFound as error:
         problems.append(Problem("base.path", error.what, error.fix))
-        return Draft(None, value_checks.located(problems, workspace.profile))
+        return Draft(None, value_checks.located(problems, workspace.profile, preset))
     have = packages.installed(install.python)
     output_name = workspace.run(profile.run_name).name
     written = words.values(chosen, family=family, output_name=output_name, accepted=accepted)
@@ -149,8 +156,10 @@ def draft(
     problems += value_checks.bucket_problems(written, chosen, resolution=profile.dataset.resolution, family=family)
     problems += value_checks.missing(asked, chosen, install, have, workspace.cache)
     problems += samples.problems(chosen.samples, profile)
+    fatal, doubts = value_checks.tokenizers_lacking(install, family, chosen)
+    problems += fatal
     if problems or base is None or data is None:
-        return Draft(None, value_checks.located(problems, workspace.profile))
+        return Draft(None, value_checks.located(problems, workspace.profile, preset))
     values, dataset_values = words.into_dataset_file(
         written,
         dataset_config.values(
@@ -201,7 +210,8 @@ def draft(
         samples=tuple(samples.lines(chosen, profile, family)),
         packages=have,
     )
-    return Draft(planned, (), value_checks.doubts(planned.values, chosen, data, workspace.profile))
+    doubts += value_checks.doubts(planned.values, chosen, data)
+    return Draft(planned, (), value_checks.located(doubts, workspace.profile, preset))
 
 
 def from_record(
