@@ -53,15 +53,14 @@ def create_app(
     engine = Engine(home, world, settings, life)
     threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="sandbox")
     served = [route for route in ROUTES if _exists(route, settings, engine.dialect)]
-    described = schema.openapi(served, engine.dialect)
-    pages: dict[str, Callable[[Request], Awaitable[Response]]] = {
-        "/openapi.json": lambda request: _json(described),
-        "/docs": lambda request: _page("The routes of this simulated server: <a href=/openapi.json>openapi.json</a>."),
+    documents = {
+        "/openapi.json": answers.response(answers.to_bytes(schema.openapi(served, engine.dialect))),
+        "/docs": _page("The routes of this simulated server: <a href=/openapi.json>openapi.json</a>."),
     }
     if settings.webui:
-        pages["/"] = lambda request: _page("Simulated server. The API is under <a href=/docs>/docs</a>.")
+        documents["/"] = _page("Simulated server. The API is under <a href=/docs>/docs</a>.")
     routes = [_only(route.path, _endpoint(route, engine, threads, faults), route.method) for route in served]
-    routes += [_only(path, page, "GET", "HEAD") for path, page in pages.items()]
+    routes += [_only(path, _always(document), "GET", "HEAD") for path, document in documents.items()]
     app = Starlette(routes=routes, exception_handlers={HTTPException: _refused})
     app.state.engine = engine
     app.state.threads = threads
@@ -95,12 +94,15 @@ async def _refused(request: Request, error: Exception) -> Response:
     return Response(body, error.status_code, error.headers, "application/json")
 
 
-async def _page(text: str) -> Response:
+def _page(text: str) -> Response:
     return Response(f"<!doctype html><meta charset=utf-8><title>simulated</title><p>{text}", media_type="text/html")
 
 
-async def _json(content: Any) -> Response:
-    return answers.response(answers.to_bytes(content))
+def _always(document: Response) -> Callable[[Request], Awaitable[Response]]:
+    async def endpoint(request: Request) -> Response:
+        return document
+
+    return endpoint
 
 
 def _endpoint(
