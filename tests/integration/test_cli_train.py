@@ -107,6 +107,7 @@ def test_what_a_dry_run_shows_is_what_is_written(capsys: pytest.CaptureFixture[s
     assert train(capsys)[0] == 0
     config = workspace.run(NAME) / "config.toml"
     assert toml.loads(shown) == toml_file.read(config)
+    assert config.read_text(encoding="utf-8").partition("\n")[2].rstrip() == shown.rstrip()  # below the seal
     _, again, _ = train(capsys, "--dry-run")
     assert "begins    not at all" in again
 
