@@ -111,7 +111,8 @@ class Watch:
 
     def close(self) -> None:
         """The attempt is over: keep the loss of the epoch it ended in, if that was whole."""
-        if self.steps and self.step and self.step % max(self.steps // self.epochs, 1) == 0:
+        # By the count of the epoch, not by the step alone: an epoch may have begun and not taken its first step.
+        if self.epoch and self.step and self.step >= round(self.epoch * self.steps / self.epochs):
             self._end_epoch()
 
     def _step(self, event: console.Step, now: float | None) -> None:

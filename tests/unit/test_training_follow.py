@@ -76,6 +76,13 @@ def test_an_epoch_that_was_not_finished_has_no_loss() -> None:
     assert watch.losses == {}
 
 
+def test_an_epoch_that_only_began_has_no_loss() -> None:
+    watch, _ = _watch(epochs=3)
+    watch.take([EpochStarted(1, 3), Step(4, 12, 0.5, 1.0), EpochStarted(2, 3)])
+    watch.close()
+    assert watch.losses == {1: 0.5}
+
+
 def test_a_warning_is_told_once_and_in_one_language() -> None:
     watch, events = _watch()
     watch.take([Warned("WARNING", "the disk is slow / ディスクが遅い")] * 3)

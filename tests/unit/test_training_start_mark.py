@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -29,6 +30,36 @@ def test_only_our_own_mark_is_removed(ugly_path: Path) -> None:
     with starting(ugly_path):
         (ugly_path / MARK_NAME).write_text(theirs, encoding="utf-8")
     assert (ugly_path / MARK_NAME).read_text(encoding="utf-8") == theirs
+
+
+@pytest.mark.parametrize("method", ["open", "unlink", "read_text"])
+def test_a_moments_refusal_of_windows_is_waited_out(
+    ugly_path: Path, method: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A file that is being removed may not be opened there, and one that is just read may not be removed."""
+    real, refusals = getattr(Path, method), [PermissionError(13, "Access is denied")] * 2
+
+    def sometimes(path: Path, *args: Any, **named: Any) -> Any:
+        if refusals and path.name == MARK_NAME:
+            raise refusals.pop()
+        return real(path, *args, **named)
+
+    monkeypatch.setattr(Path, method, sometimes)
+    with starting(ugly_path):
+        assert (ugly_path / MARK_NAME).exists()
+    assert not refusals
+    assert not list(ugly_path.iterdir())
+
+
+def test_a_mark_that_cannot_be_removed_ends_nothing(ugly_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(path: Path, **_: Any) -> None:
+        raise PermissionError(13, "Access is denied")
+
+    monkeypatch.setattr(Path, "unlink", refuse)
+    monkeypatch.setattr(start_mark, "_REFUSED_S", 0.1)
+    with starting(ugly_path):
+        pass
+    assert (ugly_path / MARK_NAME).exists()
 
 
 @pytest.mark.parametrize("left", ["dead", "empty"])
