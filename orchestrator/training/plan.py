@@ -154,6 +154,7 @@ def draft(
     asked = {**watched, **written}
     problems += value_checks.problems(asked, chosen, accepted)
     problems += value_checks.bucket_problems(written, chosen, resolution=profile.dataset.resolution, family=family)
+    problems += value_checks.files_lacking(written, chosen, install)
     problems += value_checks.missing(asked, chosen, install, have, workspace.cache)
     problems += samples.problems(chosen.samples, profile)
     fatal, doubts = value_checks.tokenizers_lacking(install, family, chosen)
@@ -194,13 +195,14 @@ def draft(
         dataset_values=dataset_values,
         epochs=chosen.epochs,
         save_every=chosen.save_every,
-        seed=chosen.seed,
+        # [training.extra] may have given these by sd-scripts' names.
+        seed=values["seed"],
         can_resume=_can_resume(values, accepted),
         bytes_needed=identity.bytes_needed(
-            dim=chosen.dim,
+            dim=values["network_dim"],
             epochs=chosen.epochs,
             save_every=chosen.save_every,
-            save_state=chosen.save_state,
+            save_state=bool(values.get("save_state")),
             family=family,
         ),
         fingerprint=digits,
