@@ -53,7 +53,7 @@ def missing(
 ) -> list[Problem]:
     """Names this install does not know (optimizer, scheduler, network) and packages its Python lacks."""
     names = known.read(install, cache)
-    found = [*known.problems(values, names), *known.missing_packages(values, have, names)]
+    found = [*known.problems(values, names), *known.missing_packages(values, have, names, python=install.python)]
     return [_in_our_words(problem, chosen) if problem.place else problem for problem in found]
 
 
