@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from orchestrator.render.engine import Renderer
 from orchestrator.render.server import connect
 from orchestrator.sandbox import server as sandbox
 from orchestrator.sandbox.a1111.settings import Settings
+from orchestrator.vision.workers import kept
 
 StartServer = Callable[..., sandbox.RunningServer]
 
@@ -24,6 +26,13 @@ def sandbox_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[sandbox
     home.mkdir()
     with sandbox.start(home) as running:
         yield running
+
+
+@pytest.fixture(scope="module")
+def measuring_kept() -> Iterator[None]:
+    """The processes that measure faces serve all tests of the module; each start costs as much as a small test."""
+    with kept():
+        yield
 
 
 @pytest.fixture
@@ -51,5 +60,12 @@ def start_server(ugly_path: Path) -> Iterator[StartServer]:
         return running[-1]
 
     yield start
-    for each in running:
-        each.stop()
+    stop_all(running)
+
+
+def stop_all(running: Iterable[sandbox.RunningServer]) -> None:
+    """End servers, all at the same time."""
+    servers = list(running)
+    if servers:
+        with ThreadPoolExecutor(len(servers)) as pool:
+            list(pool.map(sandbox.RunningServer.stop, servers))
