@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, NoReturn
 
-from orchestrator.errors import OrchestratorError
+from orchestrator.errors import OrchestratorError, StorageError
 from orchestrator.kohya.console import Event, Failed, NoData
 from orchestrator.kohya.failure import Reason
 from orchestrator.training import attempt, ending_words, metrics, outcome, resume, samples
@@ -189,7 +189,8 @@ def _remedy(planned: TrainingPlanned, record: RunRecord, reason: Reason | None, 
 
 def _fail(planned: TrainingPlanned, record: RunRecord, exit_code: int | None, error: OrchestratorError) -> NoReturn:
     if record.attempts[-1].ended_at is None:
-        write_end(planned, record, "failed", ending_words.short(error), exit_code)
+        with contextlib.suppress(StorageError):  # where no record can be written, the reason must be said all the same
+            write_end(planned, record, "failed", ending_words.short(error), exit_code)
     raise error
 
 

@@ -8,10 +8,11 @@ import time
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from orchestrator import processes
 from orchestrator.errors import StorageError, WorkspaceError
-from orchestrator.files import read_json, storage_error
+from orchestrator.files import is_disk_full, read_json, storage_error
 from orchestrator.processes import ProcessId
 
 MARK_NAME = ".starting"
@@ -34,7 +35,7 @@ def starting(folder: Path) -> Iterator[None]:
     """
     mark = folder / MARK_NAME
     me = processes.own_identity()
-    ours = [me.pid, me.created, uuid.uuid4().hex]
+    ours: list[Any] | None = [me.pid, me.created, uuid.uuid4().hex]
     began = time.monotonic()
     refused = 0.0
     while True:
@@ -50,7 +51,12 @@ def starting(folder: Path) -> Iterator[None]:
                 raise storage_error(error, mark) from error
             time.sleep(_PAUSE_S)
         except OSError as error:
-            raise storage_error(error, mark) from error
+            if not is_disk_full(error):
+                raise storage_error(error, mark) from error
+            # A trainer must be stopped and its end judged on a full disk, too. Where there is room for the file alone
+            # it counts for as long as an empty one does; where there is not even that, nobody can start anything.
+            ours = None
+            break
         else:
             break
     try:
@@ -60,9 +66,11 @@ def starting(folder: Path) -> Iterator[None]:
 
 
 def _remove(mark: Path, ours: object) -> None:
-    """Remove our own mark. One that cannot be removed counts as long as we live: no reason to fail for."""
+    """Remove our own mark, which is empty where the disk was full (None). One that cannot be removed counts as long as
+    we live: no reason to fail for.
+    """
     until = time.monotonic() + _REFUSED_S
-    while (holder := _holder(mark)) == ours or (holder is None and mark.exists()):
+    while mark.exists() and (holder := _holder(mark)) in (ours, None):
         if holder == ours:
             with contextlib.suppress(OSError):
                 mark.unlink()

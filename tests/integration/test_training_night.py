@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 from collections.abc import Callable
@@ -176,12 +177,23 @@ def test_a_saved_file_of_nan_stops_the_training_and_is_not_kept(
     assert _of(events, Started)[0].resumed_from in {2, 4}
 
 
-def test_a_disk_that_runs_full_is_noticed_before_the_save(ugly_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("room_for_us", [True, False])
+def test_a_disk_that_runs_full_is_noticed_before_the_save(
+    ugly_path: Path, room_for_us: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(looking, "_FOLDER_S", 0.05)
     _slow(monkeypatch, 0.05)
     planned = make(ugly_path)
     with monkeypatch.context() as other:
-        other.setattr(looking, "next_save_bytes", lambda planned: 1 << 60)
+        real, full = Path.open, []
+
+        def as_long_as_there_is_room(path: Path, *args: Any, **named: Any) -> Any:
+            if full and not room_for_us and args and args[0] in {"x", "wb"}:
+                raise OSError(errno.ENOSPC, "No space left on device")
+            return real(path, *args, **named)
+
+        other.setattr(Path, "open", as_long_as_there_is_room)
+        other.setattr(looking, "next_save_bytes", lambda planned: full.append(1) or 1 << 60)
         _, error = _fails(planned, "next save needs")
     assert isinstance(error, StorageError) and "goes on from epoch 1" in error.fix
     assert not trainers(planned)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 from pathlib import Path
@@ -48,6 +49,25 @@ def test_a_moments_refusal_of_windows_is_waited_out(
     with starting(ugly_path):
         assert (ugly_path / MARK_NAME).exists()
     assert not refusals
+    assert not list(ugly_path.iterdir())
+
+
+@pytest.mark.parametrize("room_for_the_name", [True, False])
+def test_a_full_disk_keeps_nobody_from_ending_a_training(
+    ugly_path: Path, room_for_the_name: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = Path.open
+
+    def full(path: Path, *args: Any, **named: Any) -> Any:
+        if path.name == MARK_NAME and args == ("x",):
+            if room_for_the_name:
+                real(path, "x").close()
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return real(path, *args, **named)
+
+    monkeypatch.setattr(Path, "open", full)
+    with starting(ugly_path):
+        assert (ugly_path / MARK_NAME).exists() == room_for_the_name
     assert not list(ugly_path.iterdir())
 
 
