@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -60,12 +59,5 @@ def start_server(ugly_path: Path) -> Iterator[StartServer]:
         return running[-1]
 
     yield start
-    stop_all(running)
-
-
-def stop_all(running: Iterable[sandbox.RunningServer]) -> None:
-    """End servers, all at the same time."""
-    servers = list(running)
-    if servers:
-        with ThreadPoolExecutor(len(servers)) as pool:
-            list(pool.map(sandbox.RunningServer.stop, servers))
+    for each in running:
+        each.kill()

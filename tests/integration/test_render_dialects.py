@@ -20,7 +20,7 @@ from orchestrator.render.server import Server, connect
 from orchestrator.sandbox import server as sandbox
 from orchestrator.sandbox.a1111.settings import Settings
 from orchestrator.sandbox.server import RunningServer
-from tests.integration.conftest import StartServer, stop_all
+from tests.integration.conftest import StartServer
 
 DIALECTS = {"a1111": "A1111", "forge": "Forge", "reforge": "reForge", "classic": "classic"}
 FORKS = ("forge", "reforge", "classic")
@@ -40,7 +40,8 @@ def plain(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], 
         return running[dialect]
 
     yield server
-    stop_all(running.values())
+    for each in running.values():
+        each.kill()
 
 
 @pytest.fixture(params=DIALECTS)
