@@ -362,3 +362,11 @@ def test_files_that_are_not_there_are_found_before_the_model_is_loaded(
     vae, weights = caught.value.problems
     assert "training.extra.vae: there is no file D:/vae.pt" in vae
     assert "training.extra.base_weights: there is no file gone.safetensors" in weights
+
+
+def test_the_option_is_named_where_it_names_the_checkpoint(workspace: Workspace, kohya: KohyaInstall) -> None:
+    workspace.profile.write_text('[base]\npath = "mine.safetensors"\n', encoding="utf-8")
+    profile = load_profile(workspace.profile)
+    for checkpoint, place in (("mine.safetensors", "line 2: base.path"), ("other.safetensors", "--checkpoint")):
+        found = draft(profile, kohya, workspace, Path(checkpoint), inputs.Looked(None))
+        assert [problem.place for problem in found.problems] == [place]
