@@ -28,12 +28,14 @@ from orchestrator.workspace import Workspace
 SANDBOX = Path(orchestrator.__file__).parent / "sandbox" / "sd_scripts"
 #: Seconds a test may wait for what a child process does.
 PATIENCE_S = 60.0
-#: Trains what is pickled in its argument and says every event's name.
+#: Trains what is pickled in its argument and says every event's name; with a second argument it waits for a line first.
 OURS = """
 import pickle, sys
 from pathlib import Path
 from orchestrator.training.run import train
 planned = pickle.loads(Path(sys.argv[1]).read_bytes())
+if sys.argv[2:] and not sys.stdin.readline():
+    sys.exit()
 run = train(planned, lambda event: print(type(event).__name__, getattr(event, "pid", ""), flush=True), poll_s=0.02)
 print("FINISHED", len(run.lora_files), flush=True)
 """
@@ -70,12 +72,18 @@ def trainers(planned: TrainingPlanned) -> list[ProcessId]:
     return processes.find_all(*command.signs(planned.config))
 
 
-def ours(planned: TrainingPlanned, said: Path) -> subprocess.Popen[bytes]:
-    """Our command in a process of its own; what it says goes to the file `said` (and its errors with it)."""
+def ours(planned: TrainingPlanned, said: Path, *, ready: bool = False) -> subprocess.Popen[bytes]:
+    """Our command in a process of its own; what it says goes to the file `said` (and its errors with it).
+
+    One that is `ready` has loaded everything and begins with a line on its stdin.
+    """
     pickled = said.with_suffix(".pickle")
     pickled.write_bytes(pickle.dumps(planned))
     with said.open("wb") as stream:
-        return subprocess.Popen([sys.executable, "-c", OURS, str(pickled)], stdout=stream, stderr=subprocess.STDOUT)
+        return subprocess.Popen(
+            [sys.executable, "-c", OURS, str(pickled), *(["ready"] if ready else [])],
+            stdin=subprocess.PIPE if ready else None, stdout=stream, stderr=subprocess.STDOUT,
+        )  # fmt: skip
 
 
 def wait_for(ready: Callable[[], Any], what: str = "it") -> Any:
