@@ -33,7 +33,7 @@ def test_twenty_kills_at_random_moments_and_it_is_finished(ugly_path: Path, monk
     chance = random.Random(20261126)
     command: subprocess.Popen[bytes] | None = None
     starts = 1
-    # The next command loads while the one before is at work: half of the test would be Python's start otherwise.
+    # The next command loads while the one before is at work.
     spare = ours(plan_, ugly_path / "said-1.txt", ready=True)
     kinds = [kind for kind, count in KILLS.items() for _ in range(count)]
     chance.shuffle(kinds)
