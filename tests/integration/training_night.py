@@ -60,7 +60,7 @@ def make(root: Path, *, install: KohyaInstall | None = None, **training: Any) ->
     """A planned training of 4 pictures, 6 steps an epoch, in the workspace `root`, which is made where it is not there
     yet.
     """
-    workspace = Workspace(root) if (root / "base.safetensors").exists() else workspace_at(root)
+    workspace = Workspace(root) if Workspace(root).dataset("v1").exists() else workspace_at(root)
     values = {"epochs": 6, "save_every": 2, "dim": 4, "alpha": 2, **training}
     profile = Profile.model_validate({"dataset": {"resolution": 64}, "training": values})
     install = install or kohya_install.find(SANDBOX, python=sys.executable)
