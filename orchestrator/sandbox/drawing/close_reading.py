@@ -15,7 +15,7 @@ from .reading import Floats, Place, Shrunk
 from .redraw import HEAD_BOX, head_only
 
 COARSE = 2
-FINE = 4
+FINE = 2
 GRID = (96 // COARSE, 104 // COARSE)
 STEP = 0.12
 """How far a dial is turned to see what it changes."""
