@@ -65,7 +65,7 @@ def _play(profile: Profile, workspace: Workspace, stage: Stage) -> Played:
     earlier = before(profile)
     _keep(workspace, earlier)
     renderer = pipeline.open_renderer(profile, workspace, stage.client)
-    checkpoint = pipeline.base_checkpoint(profile, renderer)
+    checkpoint = pipeline.base_checkpoint(profile, workspace, renderer)
 
     stage.say(f"{earlier.subject.version}: the pictures as they were first drawn")
     pipeline.make_pictures(

@@ -267,13 +267,13 @@ def _card_for_training(
                 client.reload_checkpoint()
 
 
-def base_checkpoint(profile: Profile, renderer: Renderer | None, *, named: str = "") -> Path:
-    """The checkpoint's file to train on: `named`, else the profile's `base.path`, else the file A1111 draws with.
+def base_checkpoint(profile: Profile, workspace: Workspace, renderer: Renderer | None) -> Path:
+    """The checkpoint's file to train on: the profile's `base.path`, else the file A1111 draws with.
 
     Raises `InputError` when neither names a file on this machine.
     """
-    named = named or profile.base.path or (renderer.server.checkpoint_path if renderer else "")
-    path = Path(named).expanduser()
+    named = profile.base.path or (renderer.server.checkpoint_path if renderer else "")
+    path = workspace.named(named)
     if named and path.exists():
         return path
     raise InputError(
@@ -299,7 +299,7 @@ def deploy_run(
     """
     from orchestrator.lora.deploy import deploy, find_lora_folder
 
-    files = lora_files(workspace, run_name)
+    files = lora_files(workspace, run_name, say)
     placed = deploy(files, find_lora_folder(client, lora_folder or None), client)
     for other, folder in others:
         try:
@@ -309,12 +309,18 @@ def deploy_run(
     return placed
 
 
-def lora_files(workspace: Workspace, run_name: str) -> list[LoraFile]:
-    """The usable LoRA files of a version's current run. Raises `WorkspaceError` when none is finished."""
+def lora_files(workspace: Workspace, run_name: str, say: Callable[[str], object] = str) -> list[LoraFile]:
+    """The usable LoRA files of a version's current run. Raises `WorkspaceError` when there are none; a run that ended
+    early is told to `say`.
+    """
     from orchestrator.lora.catalog import catalog
     from orchestrator.training.runs import current_run
 
-    return catalog(workspace.run(current_run(workspace, run_name).name) / "lora")
+    run = current_run(workspace, run_name)
+    if run.status != "finished":
+        last = max(file.epoch for file in run.files)
+        say(f"{run.name} ended early ({run.status}): its files up to epoch {last} of {run.epochs} are used.")
+    return catalog(workspace.run(run.name) / "lora")
 
 
 def publish_epoch(

@@ -22,6 +22,13 @@ class Workspace:
         """What the user asks for."""
         return self.root / PROFILE_NAME
 
+    def named(self, path: str) -> Path:
+        """A file named in the profile: relative to the workspace, wherever the command is started; as it is written
+        where nothing lies there.
+        """
+        here = self.root / Path(path).expanduser()
+        return here if here.exists() else Path(path).expanduser()
+
     def picture_set(self, name: str) -> Path:
         """The folder of a picture set."""
         return self.root / "pictures" / file_stem(name)

@@ -95,7 +95,7 @@ def deploy(run: str | None, folder: Path, url: Urls, lora_folder: str | None) ->
 @click.argument("epoch", type=click.IntRange(min=1))
 @click.argument("name")
 @workspace_option
-@click.option("--run", default="", metavar="RUN", help="A run's name; default: the profile's newest finished one.")
+@click.option("--run", default="", metavar="RUN", help="A run's name; default: the profile's newest.")
 @click.option(
     "--to",
     "to",

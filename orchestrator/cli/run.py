@@ -51,7 +51,7 @@ def command(
     install = find_kohya(settings)
     with open_servers(settings) as servers, progress() as bar:
         renderer = servers.renderer(profile, workspace)
-        checkpoint = pipeline.base_checkpoint(profile, renderer)
+        checkpoint = pipeline.base_checkpoint(profile, workspace, renderer)
         pipeline.check_training(profile, workspace, install, checkpoint)
         for made in pipeline.make_pictures(profile, workspace, renderer, on_progress=bar):
             for sentence in (*made.notes, *made.failed):

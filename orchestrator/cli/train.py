@@ -86,10 +86,10 @@ def command(
     named = checkpoint or profile.base.path or elsewhere
     if named:
         # Whether it is there, and what it is, is one of the things that are told together.
-        base = Path(named).expanduser()
+        base = Path(checkpoint).expanduser() if checkpoint else workspace.named(named)
     else:
         renderer = pipeline.open_renderer(profile, workspace, open_client(settings))
-        base = pipeline.base_checkpoint(profile, renderer)
+        base = pipeline.base_checkpoint(profile, workspace, renderer)
     ready = preflight(profile, install, workspace, checkpoint=base, preset=preset.name if preset is not None else "")
     if dry_run:
         from orchestrator.cli.train_shown import show_plan

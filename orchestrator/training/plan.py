@@ -134,7 +134,7 @@ def draft(
     """
     data = dataset.dataset
     # A line of the profile is named only where it is the profile that names the checkpoint.
-    named_there = not profile.base.path or Path(profile.base.path).expanduser() == checkpoint
+    named_there = not profile.base.path or workspace.named(profile.base.path) == checkpoint
     # The record must name it from wherever a later command is started.
     checkpoint = checkpoint.absolute() if checkpoint.exists() else checkpoint
     try:

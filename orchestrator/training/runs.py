@@ -112,7 +112,8 @@ def note_asked(folder: Path) -> None:
 
 
 def current_run(workspace: Workspace, name: str) -> RunRecord:
-    """The finished run of that name that was asked for last.
+    """The finished run of that name that was asked for last; where none is finished, the last one that ended early and
+    kept LoRA files: whoever stops at epoch 60 of 80 has those to look at.
 
     `v4` stands for its later runs `v4-2` and `v4-3` too, which were made with other settings; a version that is itself
     called `v4-2` is another one, as its LoRA files' name tells. Where no version has that name, the one run in the
@@ -122,12 +123,15 @@ def current_run(workspace: Workspace, name: str) -> RunRecord:
     every = list_runs(workspace)
     runs = [r for r in every if _output_name(r) == stem] or [r for r in every if r.name == stem]
     finished = [record for record in runs if record.status == "finished"]
-    if not finished:
+    kept = [record for record in runs if record.status in {"stopped", "failed"} and record.files]
+    if not finished and not kept:
         if isinstance(error := _read(workspace.run(name)), OrchestratorError):
             raise error
         state = f" (its last one is {runs[-1].status})" if runs else ""
-        raise WorkspaceError(f"There is no finished run {name}{state}.", fix="Run `orchestrator train` first.")
-    return finished[-1]
+        raise WorkspaceError(
+            f"There is no run {name} with LoRA files to use{state}.", fix="Run `orchestrator train` first."
+        )
+    return (finished or kept)[-1]
 
 
 def _folders(workspace: Workspace) -> list[Path]:

@@ -53,7 +53,8 @@ def problems(folder: Path, needed: int, *, longest: str = "") -> list[Problem]:
         found.append(
             Problem(
                 str(folder),
-                f"the training will need about {size(needed)}, and the disk has {size(available)} left",
+                f"the training will need about {size(needed)} and {size(BREATHING)} shall stay free, and the disk has "
+                f"{size(available)} left",
                 "free some space, save less often (training.save_every), or move the workspace",
             )
         )

@@ -44,7 +44,7 @@ def _on_a_mount(folder: Path, prepare: str) -> str:
     [
         ('head -c 2000000 /dev/zero > "$1/fill" 2>/dev/null || true', "the disk is full"),
         ('mount -o remount,ro "$1"', "mounted read-only"),
-        ("true", "will need about 0 MB, and the disk has 1 MB left"),
+        ("true", "200 MB shall stay free, and the disk has 1 MB left"),
     ],
 )
 def test_a_real_disk_that_takes_nothing(ugly_path: Path, prepare: str, words: str) -> None:

@@ -12,7 +12,9 @@ from orchestrator.training.runs import current_run, damaged, find_run, list_runs
 from orchestrator.workspace import Workspace
 
 
-def _run(workspace: Workspace, name: str, output_name: str, asked_at: float, status: str = "finished") -> None:
+def _run(
+    workspace: Workspace, name: str, output_name: str, asked_at: float, status: str = "finished", files: int = 0
+) -> None:
     record = RunRecord.model_validate(
         {
             "name": name,
@@ -29,6 +31,7 @@ def _run(workspace: Workspace, name: str, output_name: str, asked_at: float, sta
             "save_every": 1,
             "seed": 1,
             "asked_at": asked_at,
+            "files": [{"file": f"{name}-000001.safetensors", "epoch": 1, "sha256": "", "size": 1}] * files,
         }
     )
     write_record(workspace.run(name), record)
@@ -58,6 +61,15 @@ def test_a_single_run_can_be_named_by_its_folder(ugly_path: Path) -> None:
     assert current_run(workspace, "ai_model_v4-2").name == "ai_model_v4-2"
     with pytest.raises(WorkspaceError, match="its last one is stopped"):
         current_run(workspace, "ai_model_v5")
+
+
+def test_a_run_that_was_stopped_is_used_as_far_as_it_came(ugly_path: Path) -> None:
+    workspace = Workspace(ugly_path)
+    _run(workspace, "ai_model_v4", "ai_model_v4", 1, "stopped", files=1)
+    _run(workspace, "ai_model_v4-2", "ai_model_v4", 2, "running", files=1)
+    assert current_run(workspace, "ai_model_v4").name == "ai_model_v4"
+    _run(workspace, "ai_model_v4-3", "ai_model_v4", 0)
+    assert current_run(workspace, "ai_model_v4").name == "ai_model_v4-3", "finished comes first"
 
 
 def test_one_damaged_record_hides_no_other_run(ugly_path: Path) -> None:
