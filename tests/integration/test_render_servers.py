@@ -247,7 +247,7 @@ def test_all_servers_gone_ends_the_drawing(three: list[tuple[RunningServer, A111
 
     def stop_all(picture: Picture) -> None:
         for running, _ in three:
-            running.stop()
+            running.kill()
 
     with pytest.raises(ServerUnreachable):
         renderer.render([plain(first, seed=seed) for seed in range(60)], stop_all)

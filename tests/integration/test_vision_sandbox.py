@@ -152,7 +152,7 @@ def test_processes_are_kept_for_the_calls_of_a_block_and_end_with_it(tmp_path: P
         os.kill(next(iter(kept)), signal.SIGTERM)
         draw(portrait(roll=5.0), 256, 256).save(tmp_path / "4.png")
         assert measure([tmp_path / "4.png"], tmp_path / "cache")[0].face is not None, "one that died is replaced"
-    assert children() == before
+    assert children() <= before
 
 
 def test_leaving_the_call_early_leaves_no_process_behind(tmp_path: Path) -> None:

@@ -114,6 +114,7 @@ def _read_only_disk(output: Path) -> Iterator[None]:
 def test_all_seven_are_found_at_once_and_nothing_is_started(
     check: Check, workspace: Workspace, disk: Callable[[Path], Any], said: str
 ) -> None:
+    before = {child.pid for child in psutil.Process().children()}  # of other tests of this process
     planned = check().planned
     begun(planned)
     edit(planned.config, "unet_lr = 0.0001", "unet_lr = 0.0009")
@@ -134,7 +135,8 @@ def test_all_seven_are_found_at_once_and_nothing_is_started(
     assert all(problem.what and problem.fix for problem in problems)
     # Nothing was begun: no log, no trainer, and the folder as it was found.
     assert not list(workspace.root.rglob("console-*.log"))
-    assert processes.find(*command.signs(planned.config)) is None and not psutil.Process().children()
+    assert processes.find(*command.signs(planned.config)) is None
+    assert {child.pid for child in psutil.Process().children()} <= before
     assert "unet_lr = 0.0009" in planned.config.read_text(encoding="utf-8")
 
 
