@@ -4,16 +4,47 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, Protocol
 
 from orchestrator.grid.manifest import At, Axis
-from orchestrator.render.recipe import Recipe
+from orchestrator.render.recipe import LoraUse, Recipe
+
+#: Makes the recipe of one picture: prompt, seed, LoRA files (none for the baseline).
+MakeRecipe = Callable[[str, int, tuple[LoraUse, ...]], Recipe]
 
 #: Letters of a file name's words; with folder and ending they stay below what Windows takes.
 _WORDS = 72
+
+
+class TrainedFile(Protocol):
+    """The LoRA file behind a deployed one."""
+
+    @property
+    def epoch(self) -> int:
+        """The epoch it was saved after."""
+
+    @property
+    def sha256(self) -> str:
+        """Of the file's bytes."""
+
+
+class DeployedLora(Protocol):
+    """A LoRA file that A1111 lists, as `orchestrator.lora` deploys it."""
+
+    @property
+    def lora(self) -> TrainedFile:
+        """What was deployed."""
+
+    @property
+    def stem(self) -> str:
+        """The name that goes into the prompt's tag."""
+
+    @property
+    def shown_hash(self) -> str:
+        """The hash A1111 prints for it."""
 
 
 @dataclass(frozen=True, slots=True)
