@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from itertools import zip_longest
 
@@ -96,11 +96,13 @@ class Changes:
         return told
 
 
-def changes(old: Manifest, new: Grid, is_made: Callable[[Recipe], bool]) -> Changes:
+def changes(
+    old: Manifest, new: Grid, is_made: Callable[[Recipe], bool], problems: Mapping[str, str] | None = None
+) -> Changes:
     """`new` held against `old`. Cells are matched by the values of their axes, not by where they stand.
 
     A cell changes when its recipe has another key, when it was not made, and when its picture is there no more
-    (`is_made`). Cells that are left out by rule do not count.
+    (`is_made`). `problems` says by key why a cell cannot be drawn. Cells that are left out by rule do not count.
     """
     before = {address(old.axes, entry.at): entry for entry in old.cells}
     found: list[Change] = []
@@ -112,6 +114,9 @@ def changes(old: Manifest, new: Grid, is_made: Callable[[Recipe], bool]) -> Chan
         if cell.recipe is None:
             continue
         reasons = _reasons(old, before.get(here), cell.recipe, is_made)
+        problem = (problems or {}).get(cell.recipe.key, "")
+        if problem and not is_made(cell.recipe):
+            reasons = (*reasons, Reason(f"cannot be drawn: {problem}"))
         if reasons:
             found.append(Change(cell.at, cell.label, reasons))
         else:
@@ -123,10 +128,7 @@ def changes(old: Manifest, new: Grid, is_made: Callable[[Recipe], bool]) -> Chan
 def _reasons(old: Manifest, entry: Entry | None, now: Recipe, is_made: Callable[[Recipe], bool]) -> tuple[Reason, ...]:
     if entry is None or entry.recipe is None:
         return (Reason(NEW_CELL),)
-    try:
-        was = recipe_of(old, entry)
-    except ValueError as error:
-        return (Reason("recipe unreadable", now=str(error)),)
+    was = recipe_of(old, entry)
     if was is None:
         return (Reason(NEW_CELL),)
     if was.key != now.key:

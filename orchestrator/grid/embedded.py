@@ -68,38 +68,46 @@ def from_text(text: str, source: str) -> Manifest:
         _shape().validate_python(values)
         manifest = manifests.from_dict(values)
         for entry in manifest.cells:
-            if entry.picture and not _is_inside(entry.picture):
-                raise _refused(
-                    source,
-                    f"the cell {entry.label!r} names a picture outside of the grid's folder ({entry.picture!r})",
-                    "Nobody's grid does that by itself: do not trust this file.",
-                )
+            _check_cell(manifest, entry)
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(str(part) for part in first["loc"])
         raise _refused(source, f"{place}: {first['msg']}", _DRAW_FIX) from None
+    except _Outside as error:
+        raise _refused(source, str(error), "No grid does that by itself: do not trust this file.") from None
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise _refused(source, str(error), _DRAW_FIX) from None
     return manifest
 
 
-def recipe_of(manifest: Manifest, entry: Entry) -> Recipe | None:
-    """The recipe of a cell, its types checked; None where the cell is left out. Raises ValueError.
+class _Outside(Exception):
+    """A picture that is not in the grid's folder."""
 
-    Pictures that the recipe starts from are named by their content alone: a path comes from another machine.
-    """
+
+def _check_cell(manifest: Manifest, entry: Entry) -> None:
+    if entry.picture and not _is_inside(entry.picture):
+        raise _Outside(f"the cell {entry.label[:60]!r} names a picture outside of its folder ({entry.picture[:60]!r})")
     values = manifest.recipe_of(entry)
     if values is None:
-        return None
-    values = {**values, "init_path": None, "mask_path": None}
+        return
     try:
-        recipes.from_dict(values)  # which, unlike the check of types, takes no field it does not know
-        recipe: Recipe = _recipe_shape().validate_python(values)
+        # The one takes no field it does not know, the other looks at the types.
+        recipes.from_dict({**values, "init_path": None, "mask_path": None})
+        recipe: Recipe = _recipe_shape().validate_python({**values, "init_path": None, "mask_path": None})
         _ = recipe.key
     except (TypeError, ValueError, AttributeError) as error:
         lines = [line.strip() for line in str(error).splitlines()]
-        raise ValueError(f"{entry.label}: its recipe cannot be read ({' '.join(lines[1:3]) or lines[0]})") from None
-    return recipe
+        why = " ".join(lines[1:3]) or lines[0]
+        raise ValueError(f"the recipe of {entry.label[:60]!r} cannot be read ({why[:120]})") from None
+
+
+def recipe_of(manifest: Manifest, entry: Entry) -> Recipe | None:
+    """The recipe of a cell; None where the cell is left out.
+
+    Pictures that the recipe starts from are named by their content alone: a path may come from another machine.
+    """
+    values = manifest.recipe_of(entry)
+    return None if values is None else recipes.from_dict({**values, "init_path": None, "mask_path": None})
 
 
 def picture_of(folder: Path | None, entry: Entry) -> Path | None:

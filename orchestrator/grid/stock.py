@@ -54,12 +54,17 @@ class Stock:
 
 
 def take_stock(
-    reading: Reading, server: Server, runs: Mapping[str, Sequence[DeployedLora]], root: Path = Path()
+    reading: Reading,
+    server: Server,
+    runs: Mapping[str, Sequence[DeployedLora]],
+    root: Path = Path(),
+    known: Mapping[str, LoraUse] | None = None,
 ) -> Stock:
     """Find everything `reading` names on `server`; `runs` has the deployed files of each of its versions.
 
-    `root` is where a relative init picture starts. What is not there is told in `Stock.problems`, all of it; a
-    checkpoint that the server never hashed is loaded once, to know what it is.
+    `root` is where a relative init picture starts; `known` are LoRA files that are called otherwise there. What is not
+    there is told in `Stock.problems`, all of it; a checkpoint that the server never hashed is loaded once, to know what
+    it is.
     """
     definition = reading.definition
     problems: list[str] = []
@@ -68,7 +73,7 @@ def take_stock(
         base=_base(definition, server, root, problems),
         sampler=lambda sampler, scheduler: server.sampler(sampler, server.schedulers.get(scheduler, scheduler)),
         runs={version: _by_epoch(files) for version, files in runs.items()},
-        loras=_loras(reading, server, problems),
+        loras=_loras(reading, server, known or {}, problems),
         models=_models(reading, server, problems),
         styles=_styles(reading, server, problems),
         options=_options(reading, server, problems),
@@ -118,14 +123,14 @@ def _sampler_problems(reading: Reading, server: Server, problems: list[str]) -> 
     problems += [f"axis scheduler: {name!r} stands here twice" for name in set(labels) if labels.count(name) > 1]
 
 
-def _loras(reading: Reading, server: Server, problems: list[str]) -> dict[str, LoraUse]:
+def _loras(reading: Reading, server: Server, known: Mapping[str, LoraUse], problems: list[str]) -> dict[str, LoraUse]:
     named = [name for value in reading.values("lora") for name, _ in lora_parts(value, problems)]
     named += [further.name for further in reading.definition.loras]
-    if not named:
-        return {}
+    found = {name: use for name, use in known.items() if name in named}
+    if set(named) <= found.keys():
+        return found
     listed = server.client.loras()
-    found = {}
-    for name in dict.fromkeys(named):
+    for name in dict.fromkeys(name for name in named if name not in found):
         use = _find(FurtherLora(name), listed, problems)
         if use is not None:
             found[name] = use
