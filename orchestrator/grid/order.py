@@ -12,12 +12,13 @@ little earlier and read those files twice; it is not made.
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from functools import lru_cache
+from operator import itemgetter
 from typing import NamedTuple
 
 from orchestrator.grid.cells import Grid
+from orchestrator.grid.manifest import At
 from orchestrator.render.recipe import Recipe
 
 #: File sets of several LoRAs whose next neighbour is searched for; of more, they are taken as they stand.
@@ -36,35 +37,28 @@ class Loads(NamedTuple):
     loras: int
 
 
-@dataclass(frozen=True)
-class _Asked:
-    """A recipe with the place of the first cell that shows it."""
-
-    at: tuple[int | None, ...]
-    recipe: Recipe
-
-
 def drawing_order(grid: Grid) -> list[Recipe]:
     """Every recipe of the grid once, in the order it should be drawn in."""
-    asked: dict[str, _Asked] = {}
+    coarsely = _Coarsely([len(axis.values) for axis in grid.axes], [axis.lora for axis in grid.axes])
+    # Each recipe with the place of the first cell that shows it.
+    asked: dict[str, tuple[int, Recipe]] = {}
     for cell in grid.cells:
-        if cell.recipe is not None:
-            asked.setdefault(cell.recipe.key, _Asked(cell.at, cell.recipe))
-    ranks = _ranks([len(axis.values) for axis in grid.axes])
-    lora = tuple(k for k, axis in enumerate(grid.axes) if axis.lora)
-    free = tuple(k for k, axis in enumerate(grid.axes) if not axis.lora)
+        if cell.recipe is not None and cell.recipe.key not in asked:
+            asked[cell.recipe.key] = (coarsely.rank(cell.at), cell.recipe)
     ordered: list[Recipe] = []
-    for models in _grouped(asked.values(), lambda one: one.recipe.checkpoint_hash, ranks):
+    for models in _grouped(asked.values(), lambda recipe: recipe.checkpoint_hash):
         held: Files = frozenset()
-        for same in _grouped(models, lambda one: (one.recipe.vae_hash, one.recipe.vae), ranks):
-            visits: dict[Files, list[_Asked]] = {}
+        for same in _grouped(models, lambda recipe: (recipe.vae_hash, recipe.vae)):
+            visits: dict[Files, list[tuple[int, Recipe]]] = {}
+            by_loras: dict[object, list[tuple[int, Recipe]]] = {}
             for one in same:
-                visits.setdefault(files(one.recipe), []).append(one)
+                by_loras.setdefault(one[1].loras, []).append(one)
+            for each in by_loras.values():
+                visits.setdefault(files(each[0][1]), []).extend(each)
             # The order of the visits, where several cost the same, is that of the coarsest place in each.
-            firsts = {held_files: min(_place(one.at, ranks) for one in each) for held_files, each in visits.items()}
-            for held in _path(sorted(visits, key=lambda each: firsts[each]), held):
-                inside = sorted(visits[held], key=lambda one: _inside(one, ranks, lora, free))
-                ordered += [one.recipe for one in inside]
+            firsts = {visit: min(rank for rank, _ in each) for visit, each in visits.items()}
+            for held in _path(sorted(visits, key=lambda visit: firsts[visit]), held):
+                ordered += [recipe for _, recipe in sorted(visits[held], key=itemgetter(0))]
     return ordered
 
 
@@ -110,42 +104,56 @@ def coarse(count: int) -> tuple[int, ...]:
     return tuple(order)
 
 
-def _ranks(lengths: Sequence[int]) -> list[dict[int | None, tuple[int, int]]]:
-    """For each axis: an index' (level, rank). Level 0 are the ends, 1 the middle, 2 the quarters and so on."""
-    found = []
-    for length in lengths:
-        ranks: dict[int | None, tuple[int, int]] = {None: (0, -1)}
-        for rank, index in enumerate(coarse(length)):
-            # Ranks 0 and 1 are the ends, 2 the middle, 3 and 4 the quarters, 5 … 8 the eighths.
-            level = 0 if rank < 2 else (rank - 1).bit_length()
-            ranks[index] = (level, rank)
-        found.append(ranks)
-    return found
+class _Coarsely:
+    """A place's rank as one number, to sort by: the LoRA axes' values outermost, each in coarse order, then the corners
+    over the other axes before the inside.
+    """
 
+    def __init__(self, lengths: Sequence[int], lora: Sequence[bool]) -> None:
+        deepest = 2 + max(lengths, default=1).bit_length()
+        stride = 1
+        self._levels: list[tuple[int, list[int]]] = []
+        strides = [0] * len(lengths)
+        for wanted in (False, True):
+            for k in reversed([k for k, is_lora in enumerate(lora) if is_lora is wanted]):
+                strides[k] = stride
+                stride *= lengths[k] + 1
+            if not wanted:
+                self._level = stride
+                stride *= deepest
+        # One place more at the end of each list: None, the baseline, comes before all.
+        self._ranks: list[list[int]] = []
+        for k, length in enumerate(lengths):
+            ranks = [0] * (length + 1)
+            levels = [0] * length
+            for rank, index in enumerate(coarse(length)):
+                ranks[index] = (rank + 1) * strides[k]
+                # Ranks 0 and 1 are the ends, 2 the middle, 3 and 4 the quarters, 5 to 8 the eighths.
+                levels[index] = 0 if rank < 2 else (rank - 1).bit_length()
+            self._ranks.append(ranks)
+            if not lora[k]:
+                self._levels.append((k, levels))
 
-def _place(at: tuple[int | None, ...], ranks: Sequence[dict[int | None, tuple[int, int]]]) -> tuple[int, ...]:
-    return tuple(ranks[k][index][1] for k, index in enumerate(at))
-
-
-def _inside(
-    one: _Asked, ranks: Sequence[dict[int | None, tuple[int, int]]], lora: Sequence[int], free: Sequence[int]
-) -> tuple[object, ...]:
-    """Within a visit: each weight once, and there the corners before the inside."""
-    at = one.at
-    weights = tuple(ranks[k][at[k]][1] for k in lora)
-    level = max((ranks[k][at[k]][0] for k in free), default=0)
-    return (weights, level, tuple(ranks[k][at[k]][1] for k in free))
+    def rank(self, at: At) -> int:
+        """The rank of a place; the lowest is drawn first."""
+        rank = sum([ranks[-1 if index is None else index] for ranks, index in zip(self._ranks, at, strict=True)])
+        level = 0
+        for k, levels in self._levels:
+            index = at[k]
+            if index is not None and levels[index] > level:
+                level = levels[index]
+        return rank + level * self._level
 
 
 def _grouped(
-    asked: Iterable[_Asked], of: object, ranks: Sequence[dict[int | None, tuple[int, int]]]
-) -> list[list[_Asked]]:
-    groups: dict[Hashable, list[_Asked]] = {}
+    asked: Iterable[tuple[int, Recipe]], of: Callable[[Recipe], Hashable]
+) -> list[list[tuple[int, Recipe]]]:
+    groups: dict[Hashable, list[tuple[int, Recipe]]] = {}
     for one in asked:
-        groups.setdefault(of(one), []).append(one)  # type: ignore[operator]
+        groups.setdefault(of(one[1]), []).append(one)
     if len(groups) == 1:
         return list(groups.values())
-    return sorted(groups.values(), key=lambda group: min(_place(one.at, ranks) for one in group))
+    return sorted(groups.values(), key=lambda group: min(rank for rank, _ in group))
 
 
 def _path(sets: Sequence[Files], held: Files) -> list[Files]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import hashlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -229,8 +229,3 @@ def _typed(text: str, present: Any) -> Any:
     if present is None:
         return text
     raise ValueError(text)
-
-
-def with_runs(stock: Stock, runs: Mapping[str, Mapping[int, LoraUse]]) -> Stock:
-    """`stock` with the LoRA files of runs that are known otherwise, by their own recipes for example."""
-    return replace(stock, runs=runs)

@@ -229,7 +229,7 @@ class Host:
         for recipe in order.recipes:
             default = self.server.samplers.get(recipe.sampler, "")
             place = recipe.batch_position
-            found = differences(recipe, answer, default, self.server.standing) or picture_problems(
+            found = differences(recipe, answer, default, {**self.server.standing, **recipe.own_options}) or picture_problems(
                 recipe, answer.pictures[place], infotext_of(answer, place)
             )
             if found:

@@ -86,6 +86,11 @@ class Recipe:
         """The prompt as A1111 gets it, with the LoRA tags in front."""
         return " ".join([*(lora.tag for lora in self.loras), self.prompt]) if self.loras else self.prompt
 
+    @property
+    def own_options(self) -> dict[str, Any]:
+        """The webui's options set for this picture alone."""
+        return dict(json.loads(self.options)) if self.options else {}
+
     @cached_property
     def key(self) -> str:
         """The sha256 (64 hex digits) of the canonical recipe. Raises ValueError for NaN or infinite numbers."""
@@ -111,7 +116,9 @@ class Recipe:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON; `from_dict` is the inverse."""
-        values = asdict(self)
+        # `asdict` would copy every value deeply.
+        values: dict[str, Any] = {name: getattr(self, name) for name in _IN_ORDER}
+        values["loras"] = [asdict(lora) for lora in self.loras]
         for place in ("init_path", "mask_path"):
             values[place] = str(values[place]) if values[place] else None
         return values
@@ -134,7 +141,8 @@ def canonical(recipe: Recipe) -> str:
     return f'{{{_written(_BEFORE_SEED, _before(recipe))},"seed":{recipe.seed},{_written(_BEHIND_SEED, _behind(recipe))}}}'
 
 
-_FIELDS = frozenset(part.name for part in fields(Recipe))
+_IN_ORDER = tuple(part.name for part in fields(Recipe))
+_FIELDS = frozenset(_IN_ORDER)
 #: Fields that came later and are in the key only where they say something, so that older keys stay as they were.
 _WHEN_GIVEN = frozenset({"options"})
 _KEYED = sorted(part.name for part in fields(Recipe) if part.compare)
