@@ -231,3 +231,12 @@ def from_command_line(text: str) -> AskedAxis:
     if not equals:
         raise InputError(f"{text!r} is no axis.", fix='Write it as KIND=VALUES: --axis "steps=10-40 (+10)"')
     return asked(kind, values.strip())
+
+
+def further_lora(text: str) -> FurtherLora:
+    """A further LoRA from `NAME` or `NAME:WEIGHT`, as `--lora` takes it. Raises `InputError`."""
+    name, colon, weight = text.rpartition(":")
+    try:
+        return FurtherLora(name, float(weight)) if colon else FurtherLora(text)
+    except ValueError:
+        raise InputError(f"{weight!r} is no weight.", fix="Write it as NAME or NAME:0.5") from None
