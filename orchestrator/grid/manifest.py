@@ -138,6 +138,27 @@ class Manifest:
         """The whole recipe of a cell, as `Recipe.to_dict` gives it; None where the cell is left out."""
         return None if entry.recipe is None else {**self.shared, **entry.recipe}
 
+    def words_of(self, sheet: SheetEntry) -> str:
+        """What a sheet shows, apart from others: `seed 123456789`, `all side by side, page 2 of 3`."""
+        told = [
+            f"{axis.name} {axis.values[index]}"
+            for axis, index in zip(self.axes, sheet.at, strict=True)
+            if index is not None and len(axis.values) > 1
+        ]
+        free = [k for k, index in enumerate(sheet.at) if index is None and k not in {self.x, self.y}]
+        single = [f"{axis.name} {axis.values[0]}" for axis in self.axes if len(axis.values) == 1 and axis.kind == "seed"]
+        words = told or (["all side by side"] if any(len(self.axes[k].values) > 1 for k in free) else single)
+        words += [f"page {sheet.page} of {sheet.pages}"] if sheet.pages > 1 else []
+        return ", ".join(words) or "the sheet"
+
+    @property
+    def prompts(self) -> tuple[str, ...]:
+        """The prompts the cells are drawn with, the baseline's left out where there are others."""
+        found: dict[str, None] = {}
+        for entry in (e for e in self.cells if not e.is_baseline and e.recipe is not None):
+            found[str({**self.shared, **(entry.recipe or {})}.get("prompt", ""))] = None
+        return tuple(found)
+
     @property
     def summary(self) -> str:
         """The grid in numbers: `80 of 82 pictures, 2 failed, 6 left out`. Never silently fewer than planned."""
