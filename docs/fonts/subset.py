@@ -1,9 +1,9 @@
 """Makes the fonts in orchestrator/grid/font_files from Debian's `fonts-noto-cjk`: `python3 docs/fonts/subset.py`.
 
-Needs fonttools. Kept are the characters of the national standards that people type: JIS X 0208 (all kanji of levels 1 and
-2), GB 2312 level 1 and KS X 1001's Hangul, with Latin, Greek, Cyrillic and signs. Left out are hints (sheets are drawn
-with anti-aliasing at 10 pixels and more) and vertical writing. The result is named otherwise than its source, as the
-licence asks of changed fonts.
+Needs fonttools. Kept are the characters of the national standards that people type: JIS X 0208 (all kanji of levels 1
+and 2), GB 2312 level 1 and KS X 1001's Hangul, with Latin, Greek, Cyrillic and signs. Left out are hints (sheets are
+drawn with anti-aliasing at 10 pixels and more) and vertical writing. The result is named otherwise than its source, as
+the licence asks of changed fonts.
 """
 
 from __future__ import annotations

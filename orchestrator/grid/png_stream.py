@@ -1,9 +1,9 @@
 """PNGs of any size written strip by strip, in the memory of a few strips.
 
-Pillow holds a whole picture, at four bytes a pixel, before it writes the first byte. Here rows are filtered by numpy and
-packed by zlib, both outside the interpreter's lock, in segments that know nothing of each other: one thread a
-processor, while the caller decodes what comes next. Sources: PNG specification (W3C, 3rd edition) §5, §9, §11; RFC 1950
-and 1951 (segments end on a byte, so that they can be joined); zlib's `adler32_combine`.
+Pillow holds a whole picture, at four bytes a pixel, before it writes the first byte. Here rows are filtered by numpy
+and packed by zlib, both outside the interpreter's lock, in segments that know nothing of each other: one thread a
+processor, while the caller decodes what comes next. Sources: PNG specification (W3C, 3rd edition) §5, §9, §11; RFC
+1950 and 1951 (segments end on a byte, so that they can be joined); zlib's `adler32_combine`.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ _ADLER: Final = 65521
 
 
 def write(path: Path, size: tuple[int, int], strips: Iterable[Strip], *, text: Mapping[str, str] | None = None) -> Path:
-    """Write an RGB picture of `size` (width, height) whose rows arrive in `strips`, from the top, each (rows, width, 3).
+    """Write an RGB picture of `size` (width, height); its rows arrive in `strips`, from the top, each (rows, width, 3).
 
     `text` goes into iTXt chunks before the pixels, where readers find it without unpacking any: keywords of 1 to 79
     Latin letters. A strip may be dropped by the caller as soon as the next one is asked for. Nothing is left behind
