@@ -160,8 +160,9 @@ def _path(sets: Sequence[Files], held: Files) -> list[Files]:
     """`sets` in an order that loads few files, starting with `held` loaded; where it makes no difference, as they
     stand.
 
-    Without any LoRA first. Then always the set that needs the fewest new files: with one file each nothing is loaded
-    twice whatever the order, and over a full product of two LoRA axes that walks row by row, changing one at a time.
+    Without any LoRA first. Then always the set that needs the fewest new files and leaves the fewest: with one file each
+    nothing is loaded twice whatever the order, and over a full product of two LoRA axes that walks row by row, changing
+    one at a time.
     """
     ordered = [each for each in sets if not each]
     left = [each for each in sets if each]
@@ -172,7 +173,7 @@ def _path(sets: Sequence[Files], held: Files) -> list[Files]:
         first = [each for each in left if each == held]
         return [*ordered, *first, *(each for each in left if each != held)]
     while left:
-        held = min(left, key=lambda each: len(each - held))
+        held = min(left, key=lambda each: (len(each - held), len(held - each)))
         left.remove(held)
         ordered.append(held)
     return ordered

@@ -80,7 +80,7 @@ def render_grid(
     viewer and manifest are left showing what is there, the rest as not made yet, and the exception goes on. Sheets of
     unchanged pictures are not drawn again. Raises `StorageError`, `InputError`, and what the renderer raises.
     """
-    from orchestrator.grid.sheets import draw_sheets
+    from orchestrator.grid.sheet import draw_sheets
 
     known = manifests.find(folder)
     progress = Progress(
