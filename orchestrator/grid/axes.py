@@ -49,8 +49,9 @@ class Kind:
         else:
             found = numbers(written, whole=self.sort == "whole")
             for value in found:
-                if not self.low <= float(value) <= self.high:
-                    raise BadValues(f"{value} is not between {self.low:g} and {self.high:g}")
+                # As whole numbers where they are: the largest seed would be rounded up by a float.
+                if not self.low <= (int(value) if self.sort == "whole" else float(value)) <= self.high:
+                    raise BadValues(f"{value} is not between {self.low} and {self.high}")
         if twice := next((value for value in found if found.count(value) > 1), None) if _repeats(found) else None:
             raise BadValues(f"the value {twice!r} stands here twice")
         return found

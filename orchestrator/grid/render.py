@@ -70,7 +70,7 @@ def render_grid(
     simulated: bool,
     server_version: str = "",
     on_picture: Callable[[Any], None] | None = None,
-    max_cell: int = 512,
+    max_cell: int = 0,
 ) -> GridResult:
     """Draw what is missing of `grid` and write sheets, viewer and manifest into `folder`.
 

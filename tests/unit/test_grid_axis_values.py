@@ -132,6 +132,12 @@ def test_a_misspelt_kind_is_told_which_was_meant() -> None:
         read_kind("samplr")
 
 
+def test_the_largest_seed_is_one_and_the_next_is_none() -> None:
+    assert KINDS["seed"].read(str(2**63 - 1)) == ("9223372036854775807",)
+    with pytest.raises(BadValues, match="not between"):
+        KINDS["seed"].read(str(2**63))
+
+
 def test_labels_are_short() -> None:
     assert label("epoch", KINDS["epoch"], "40") == "epoch 40"
     assert label("prompt", KINDS["prompt"], "a\n" * 99).endswith("…")
