@@ -200,13 +200,13 @@ def _without(place: Place, box: Box, plan: Plan) -> Strip:
     return np.asarray(image)
 
 
-def hatched(width: int, height: int, *, step: int = 0) -> Image.Image:
+def hatched(width: int, height: int, *, step: int = 0, colour: str = HATCH) -> Image.Image:
     """Paper with slanted lines: what was left out on purpose."""
     image = Image.new("RGB", (width, height), PAPER)
     pen = ImageDraw.Draw(image)
     step = step or max(6, min(width, height) // 16)
     for offset in range(-height, width, step):
-        pen.line([(offset, height), (offset + height, 0)], fill=HATCH, width=max(1, step // 6))
+        pen.line([(offset, height), (offset + height, 0)], fill=colour, width=max(1, step // 6))
     return image
 
 
@@ -220,7 +220,11 @@ def _swatch(swatch: Swatch) -> Strip:
     side = swatch.box.width
     if swatch.kind == "highlighted":
         return _star(side, max(7, round(side * 0.7)))
-    image = hatched(side, side, step=max(4, side // 4)) if swatch.kind == "left out" else Image.new("RGB", (side, side))
+    image = (
+        hatched(side, side, step=max(4, side // 4), colour=PENDING[1])
+        if swatch.kind == "left out"
+        else Image.new("RGB", (side, side))
+    )
     pen = ImageDraw.Draw(image)
     if swatch.kind != "left out":
         paper, ink = FAILED if swatch.kind == "failed" else PENDING

@@ -256,7 +256,7 @@ class _Layout:
             captions = [place.caption for place in page.places if place.caption]
             fitted = _fitted(captions, self.cell[0], text, self.cell[1], lines=4)
             self.captions = dict(zip(captions, fitted, strict=True))
-            self.caption_height = max(_height(used, len(lines)) for used, lines in fitted) + round(text * 0.2)
+            self.caption_height = max(_height(used, len(lines)) for used, lines in fitted) + round(text * 0.5)
         else:
             self.captions, self.caption_height = {}, 0
         return y
@@ -276,7 +276,7 @@ class _Layout:
         last = len(self.page.rows) - 1
         for row in range(len(self.page.rows)):
             y += self.apart if self.page.apart_row and row == last and row else 0
-            y += self.caption_height
+            y += self.caption_height - (round(self.text * 0.3) if self.caption_height and not row else 0)
             ys.append(y)
             y += height + self.gap
         return ys, y - self.gap

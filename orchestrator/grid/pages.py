@@ -104,7 +104,7 @@ class _View:
         bare_row = self.bare_inside and self.y < 0 if self.flows else self.bare_inside and self._bare_row()
         page = Page(
             title=f"{self.manifest.title} — simulated" if self.manifest.simulated else self.manifest.title,
-            subtitles=tuple(self._subtitles(fixed, side, places)),
+            subtitles=tuple(self._subtitles(fixed, places)),
             columns=tuple(self._heads(self.x, columns)) if not captions else ("",) * len(blocks[0].rows[0]),
             rows=tuple(self._heads(self.y, rows)) if not captions else ("",) * len(blocks[0].rows),
             blocks=tuple(blocks),
@@ -186,10 +186,8 @@ class _View:
             return ", ".join(["no LoRA", *(words_of(self.axes[axis], fixed[axis]) for axis in rest)])
         return ", ".join(words_of(self.axes[axis], fixed[axis]) for axis in shown or self.lora_pages)
 
-    def _subtitles(self, fixed: Mapping[int, int], side: int | None, places: Sequence[Place]) -> Iterable[str]:
+    def _subtitles(self, fixed: Mapping[int, int], places: Sequence[Place]) -> Iterable[str]:
         first = [_named(self.axes[axis], index) for axis, index in fixed.items()]
-        if side is not None:
-            first.append(f"{self.axes[side].name} side by side ({len(self.axes[side].values)})")
         shared = self.manifest.shared
         kinds = {axis.kind for axis in self.axes}
         if "seed" not in kinds and "seed" in shared:
