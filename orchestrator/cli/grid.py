@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from orchestrator.cli.grid_pictures import animate, difference
 from orchestrator.cli.grid_render import render
 from orchestrator.cli.options import json_option, workspace_option
 
@@ -16,6 +17,8 @@ def command() -> None:
 
 
 command.add_command(render)
+command.add_command(animate)
+command.add_command(difference)
 
 
 @command.command("list")

@@ -164,8 +164,11 @@ def _label(band: _Band, label: Label) -> None:
 
 
 def _without(place: Place, box: Box, plan: Plan) -> Strip:
-    """A place that has no picture, and why."""
-    width, height = box.width, box.height
+    return np.asarray(without_picture(place, box.width, box.height, plan.text))
+
+
+def without_picture(place: Place, width: int, height: int, text: int) -> Image.Image:
+    """How a place looks that has no picture: its state and the reason, in letters of at most `text` pixels."""
     if place.state == "left out":
         image = hatched(width, height)
         head, (paper, ink), outline = "left out", (PAPER, PENDING[1]), HATCH
@@ -177,7 +180,7 @@ def _without(place: Place, box: Box, plan: Plan) -> Strip:
         image = Image.new("RGB", (width, height), paper)
     pen = ImageDraw.Draw(image)
     pen.rectangle((0, 0, width - 1, height - 1), outline=outline, width=max(1, min(width, height) // 128))
-    size = max(8, min(plan.text, round(width / 9), round(height / 5)))
+    size = max(8, min(text, round(width / 9), round(height / 5)))
     small = max(8, round(size * 0.8))
     pad = max(2, round(size * 0.8))
     room = max(1, width - 2 * pad)
@@ -197,7 +200,7 @@ def _without(place: Place, box: Box, plan: Plan) -> Strip:
     y += line_height(size) * len(heads)
     for index, line in enumerate(why):
         pen.text((pad, y + index * line_height(small) + round(small * 1.02)), line, fill=ink, font=face, anchor="ls")
-    return np.asarray(image)
+    return image
 
 
 def hatched(width: int, height: int, *, step: int = 0, colour: str = HATCH) -> Image.Image:
