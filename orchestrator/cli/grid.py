@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from orchestrator.cli.grid_again import compare_grids, open_viewer, regenerate, show
 from orchestrator.cli.grid_pictures import animate, difference
 from orchestrator.cli.grid_render import render
 from orchestrator.cli.options import json_option, workspace_option
@@ -16,7 +17,8 @@ def command() -> None:
     """Draw comparison grids: epoch × weight at fixed seeds with a baseline, or any other axes."""
 
 
-command.add_command(render)
+for each in (render, regenerate, compare_grids, show, open_viewer):
+    command.add_command(each)
 command.add_command(animate)
 command.add_command(difference)
 

@@ -31,7 +31,16 @@ _DRAW_FIX = "Draw it again where it comes from, with `orchestrator grid render`.
 
 def from_sheet(path: Path) -> Manifest | None:
     """The grid a sheet shows, or None where the picture carries none of ours. Raises `PictureError`, `InputError`."""
-    text = read_texts(path, {TEXT_CHUNK}).get(TEXT_CHUNK)
+    from orchestrator.grid.sheet_text import unpacked
+
+    texts = read_texts(path, {TEXT_CHUNK, "parameters"})
+    text = texts.get(TEXT_CHUNK)
+    if text is None:
+        try:
+            # A WebP or JPEG has one text, its user comment.
+            text = unpacked(texts.get("parameters", ""), MAX_TEXT_BYTES)
+        except ValueError as error:
+            raise _refused(path, str(error), "Have it sent again, unchanged.") from None
     return None if text is None else from_text(text, str(path))
 
 

@@ -22,10 +22,9 @@ from orchestrator.grid.manifest import Manifest
 from orchestrator.grid.materials import Materials
 from orchestrator.grid.planning import plan
 from orchestrator.grid.reading import Reading, read
-from orchestrator.grid.render import Draws
 from orchestrator.grid.stock import take_stock
 from orchestrator.render.cache import PictureCache
-from orchestrator.render.engine import Picture
+from orchestrator.render.engine import Picture, Renderer
 from orchestrator.render.recipe import LoraUse, Recipe
 
 
@@ -182,14 +181,17 @@ def _further(reading: Reading, old: Manifest, materials: Materials, missing: dic
 class WithGaps:
     """Draws through `inner` what can be drawn; the rest are failed pictures with their reason, not asked for."""
 
-    inner: Draws
+    inner: Renderer
     cache: PictureCache
     problems: Mapping[str, str]
 
-    def render(self, recipes: Sequence[Recipe], on_picture: Callable[[Any], None] | None = None) -> list[Picture]:
+    def render(
+        self, recipes: Sequence[Recipe], on_picture: Callable[[Any], None] | None = None, *, as_given: bool = False
+    ) -> list[Picture]:
         """One picture for every recipe, in their order."""
-        possible = [recipe for recipe in recipes if recipe.key not in self.problems]
-        done = {picture.key: picture for picture in self.inner.render(possible, on_picture)} if possible else {}
+        possible = self._possible(recipes)
+        drawn = self.inner.render(possible, on_picture, as_given=as_given) if possible else []
+        done = {picture.key: picture for picture in drawn}
         for recipe in recipes:
             if recipe.key not in done:
                 place = self.cache.picture(recipe.key)
@@ -197,3 +199,14 @@ class WithGaps:
                 if on_picture is not None:
                     on_picture(done[recipe.key])
         return [done[recipe.key] for recipe in recipes]
+
+    def clean_load(self, recipes: Sequence[Recipe]) -> None:
+        """Have the checkpoint loaded anew, if one of these has to be drawn and can be."""
+        self.inner.clean_load(self._possible(recipes))
+
+    def drawn_again(self, recipe: Recipe) -> bool | None:
+        """Whether a picture in the cache comes out with the same pixels now; None = not known."""
+        return None if recipe.key in self.problems else self.inner.drawn_again(recipe)
+
+    def _possible(self, recipes: Sequence[Recipe]) -> list[Recipe]:
+        return [recipe for recipe in recipes if recipe.key not in self.problems]
