@@ -17,6 +17,7 @@ import orchestrator
 from orchestrator.files import beside, read_json
 from orchestrator.grid.cells import Cell, Grid, shared_recipe
 from orchestrator.grid.manifest import At, Entry, Manifest, SheetEntry
+from orchestrator.grid.thumbnails import Wants
 from orchestrator.grid.viewer import write_data
 
 PICTURES = "pictures"
@@ -50,6 +51,7 @@ class Progress:
     """Takes in pictures, possibly from several threads, and writes the viewer's data now and then.
 
     `known` is the manifest of the time before: its winners and sheets stay named until there are new ones.
+    `want_thumbnail` is asked for one of every picture.
     """
 
     def __init__(
@@ -62,9 +64,11 @@ class Progress:
         server_version: str = "",
         known: Manifest | None = None,
         on_picture: Callable[[Any], None] | None = None,
+        want_thumbnail: Wants | None = None,
     ) -> None:
         self._grid, self._folder, self._title, self._simulated = grid, folder, title, simulated
         self._on_picture = on_picture
+        self._want_thumbnail = want_thumbnail
         self._made_with = {"orchestrator": orchestrator.__version__, "server": server_version}
         self._known = known
         self._lock = threading.Lock()
@@ -100,6 +104,8 @@ class Progress:
                 if self._entries[index].state != "pending":
                     continue
             entry = _done(self._grid.cells[index], self._entries[index], picture, self._folder)
+            if entry.picture and self._want_thumbnail is not None:
+                self._want_thumbnail(entry.key, picture.path)
             with self._lock:
                 self._entries[index] = entry
                 if not picture.cached and not picture.error:

@@ -13,6 +13,7 @@ from orchestrator.grid.cells import Grid
 from orchestrator.grid.manifest import Manifest
 from orchestrator.grid.order import drawing_order
 from orchestrator.grid.progress import Progress, Rendered
+from orchestrator.grid.thumbnails import remove_unused, thumbnails
 from orchestrator.grid.viewer import write_data, write_viewer
 from orchestrator.render.recipe import Recipe
 
@@ -83,29 +84,32 @@ def render_grid(
     from orchestrator.grid.sheet import draw_sheets
 
     known = manifests.find(folder)
-    progress = Progress(
-        grid,
-        folder,
-        title=title,
-        simulated=simulated,
-        server_version=server_version,
-        known=known,
-        on_picture=on_picture,
-    )
-    write_viewer(folder, progress.manifest())
-    order = drawing_order(grid)
-    try:
-        renderer.clean_load([cell.recipe for cell in grid.cells if cell.is_baseline and cell.recipe is not None])
-        for picture in renderer.render(order, progress.arrived, as_given=True):
-            progress.note(picture)
-    finally:
-        state = progress.manifest()
-        manifests.write(folder, state)
-        write_data(folder, state)
-    again = _baseline_again(grid, renderer, order, progress.drawn)
+    with thumbnails(folder) as want:
+        progress = Progress(
+            grid,
+            folder,
+            title=title,
+            simulated=simulated,
+            server_version=server_version,
+            known=known,
+            on_picture=on_picture,
+            want_thumbnail=want,
+        )
+        write_viewer(folder, progress.manifest())
+        order = drawing_order(grid)
+        try:
+            renderer.clean_load([cell.recipe for cell in grid.cells if cell.is_baseline and cell.recipe is not None])
+            for picture in renderer.render(order, progress.arrived, as_given=True):
+                progress.note(picture)
+        finally:
+            state = progress.manifest()
+            manifests.write(folder, state)
+            write_data(folder, state)
+        again = _baseline_again(grid, renderer, order, progress.drawn)
     said = {} if again is None else {CANARY: "the same" if again else "other pixels"}
     finished = draw_sheets(folder, progress.manifest((), **said), max_cell=max_cell, known=known)
     _tidy(folder, known, finished)
+    remove_unused(folder, {entry.key for entry in finished.cells})
     manifests.write(folder, finished)
     return GridResult(
         folder=folder,
