@@ -110,9 +110,7 @@ def render(
             note(f"{one.name}: {one}")
         if not yes:
             _ask_back(prices)
-        results = pipeline.draw_grids(
-            profile, workspace, renderer, grids=grids, native=native, on_progress=on_progress
-        )
+        results = pipeline.draw_grids(profile, workspace, renderer, grids=grids, native=native, on_progress=on_progress)
     if as_json:
         answer_json([_as_values(result) for result in results])
     for result in () if as_json else results:

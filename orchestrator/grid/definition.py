@@ -158,7 +158,7 @@ def _written(values: Any) -> str | tuple[str | int | float, ...]:
 
 
 def from_profile(profile: Profile, grid: GridPlan) -> Definition:
-    """The definition of one of the profile's grids. Raises `InputError` for axes of kinds there are not."""
+    """The definition of one of the profile's grids."""
     generation = profile.generation
     return Definition(
         name=grid.name,
@@ -217,11 +217,13 @@ def _listed(values: Any) -> tuple[str | int | float, ...]:
 
 
 def asked(kind: str, values: str | tuple[str | int | float, ...]) -> AskedAxis:
-    """An axis from its kind as people write it (`steps`, `option eta_ddim`). Raises `InputError`."""
+    """An axis from its kind as people write it (`steps`, `option eta_ddim`). A kind there is not stays as it is, to be
+    told with everything else that is wrong.
+    """
     try:
         name, of = read_kind(kind)
-    except BadValues as error:
-        raise InputError(f"{str(error)[0].upper()}{str(error)[1:]}.".replace("?.", "?")) from None
+    except BadValues:
+        return AskedAxis(kind, values)
     return AskedAxis(name, values, of=of)
 
 

@@ -97,8 +97,7 @@ class _Reader:
         if isinstance(node, ast.Compare):
             sides = [node.left, *node.comparators]
             pairs = [
-                self._comparison(left, how, right)
-                for left, how, right in zip(sides, node.ops, sides[1:], strict=False)
+                self._comparison(left, how, right) for left, how, right in zip(sides, node.ops, sides[1:], strict=False)
             ]
             return lambda values: all(pair(values) for pair in pairs)
         raise BadRule(f"{ast.unparse(node)!r} is no comparison, such as epoch <= 20")
@@ -182,9 +181,7 @@ def excluded(
         at = frozenset(
             place
             for place in places
-            if rule.holds(
-                {name: each[i] for name, each, i in zip(rule.names, read_values, place, strict=True)}
-            )
+            if rule.holds({name: each[i] for name, each, i in zip(rule.names, read_values, place, strict=True)})
         )
         found.append((rule, rule.names, at))
     return found

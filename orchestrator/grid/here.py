@@ -12,7 +12,7 @@ from orchestrator.grid.definition import Definition, from_profile
 from orchestrator.grid.planning import plan
 from orchestrator.grid.reading import Reading, read, refuse
 from orchestrator.grid.stock import take_stock
-from orchestrator.profile.model import GridPlan, Profile
+from orchestrator.profile.model import Profile
 from orchestrator.render.server import Server
 
 #: Gives the files of a run, by its name, as the server has them. Raises `WorkspaceError` for a run that is not there.
@@ -63,18 +63,15 @@ def check_names(definitions: Iterable[Definition], server: Server, root: Path = 
 
 
 def definitions_of(profile: Profile, only: Iterable[str] | None = None) -> list[Definition]:
-    """The definitions of the profile's grids: all, or those named. Raises `InputError` for axes of no known kind."""
+    """The definitions of the profile's grids: all, or those named."""
     wanted = None if only is None else set(only)
     return [from_profile(profile, grid) for grid in profile.grids if wanted is None or grid.name in wanted]
 
 
 def problems_of(profile: Profile) -> list[str]:
     """What is wrong with the profile's grids and can be told without a server, each as `grids.NAME: …`."""
-    return [f"grids.{grid.name}: {problem}" for grid in profile.grids for problem in _problems(profile, grid)]
-
-
-def _problems(profile: Profile, grid: GridPlan) -> Sequence[str]:
-    try:
-        return read(from_profile(profile, grid)).problems
-    except InputError as error:
-        return [error.what]
+    return [
+        f"grids.{grid.name}: {problem}"
+        for grid in profile.grids
+        for problem in read(from_profile(profile, grid)).problems
+    ]

@@ -146,7 +146,9 @@ class Manifest:
             if index is not None and len(axis.values) > 1
         ]
         free = [k for k, index in enumerate(sheet.at) if index is None and k not in {self.x, self.y}]
-        single = [f"{axis.name} {axis.values[0]}" for axis in self.axes if len(axis.values) == 1 and axis.kind == "seed"]
+        single = [
+            f"{axis.name} {axis.values[0]}" for axis in self.axes if len(axis.values) == 1 and axis.kind == "seed"
+        ]
         words = told or (["all side by side"] if any(len(self.axes[k].values) > 1 for k in free) else single)
         words += [f"page {sheet.page} of {sheet.pages}"] if sheet.pages > 1 else []
         return ", ".join(words) or "the sheet"

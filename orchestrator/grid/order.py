@@ -145,9 +145,7 @@ class _Coarsely:
         return rank + level * self._level
 
 
-def _grouped(
-    asked: Iterable[tuple[int, Recipe]], of: Callable[[Recipe], Hashable]
-) -> list[list[tuple[int, Recipe]]]:
+def _grouped(asked: Iterable[tuple[int, Recipe]], of: Callable[[Recipe], Hashable]) -> list[list[tuple[int, Recipe]]]:
     groups: dict[Hashable, list[tuple[int, Recipe]]] = {}
     for one in asked:
         groups.setdefault(of(one[1]), []).append(one)

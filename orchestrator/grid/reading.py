@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from orchestrator.errors import InputError
-from orchestrator.grid.axes import KINDS, Kind
+from orchestrator.grid.axes import KINDS, Kind, read_kind
 from orchestrator.grid.axis_values import BadValues
 from orchestrator.grid.definition import AskedAxis, Definition
 from orchestrator.grid.exclusion import BadRule, Rule
@@ -62,9 +62,7 @@ class Reading:
         """The versions whose runs have the LoRA files under test; empty where none are of a run."""
         if self.index("version") is not None:
             return self.values("version")
-        of_a_run = self.index("epoch") is not None or (
-            self.index("weight") is not None and self.index("lora") is None
-        )
+        of_a_run = self.index("epoch") is not None or (self.index("weight") is not None and self.index("lora") is None)
         return (self.definition.subject.version,) if of_a_run else ()
 
     @property
@@ -130,10 +128,11 @@ def size_problem(cells: int) -> str:
 def _axes(definition: Definition, problems: list[str]) -> list[ReadAxis]:
     axes: list[ReadAxis] = []
     for asked in definition.axes:
-        kind = KINDS.get(asked.kind)
         place = f"axis {asked.name or asked.kind}"
-        if kind is None:
-            problems.append(f"{place}: there is no such kind; there are: {', '.join(KINDS)}")
+        try:
+            kind = KINDS[read_kind(asked.kind)[0]]
+        except BadValues as error:
+            problems.append(str(error))
             continue
         if kind.needs and not asked.of:
             problems.append(f"{place}: say {kind.needs}, as `{kind.name} {kind.needs.split()[-1].upper()}`")
@@ -143,18 +142,18 @@ def _axes(definition: Definition, problems: list[str]) -> list[ReadAxis]:
         except BadValues as error:
             problems.append(f"{place}: {error}")
             continue
-        axes.append(ReadAxis(kind, _name(asked, values), values, asked.of))
+        axes.append(ReadAxis(kind, _name(asked, kind, values), values, asked.of))
     return _told_apart(axes, problems)
 
 
-def _name(asked: AskedAxis, values: Sequence[str]) -> str:
+def _name(asked: AskedAxis, kind: Kind, values: Sequence[str]) -> str:
     if asked.name:
         return asked.name
-    if asked.kind == "replace":
+    if kind.name == "replace":
         return values[0] or "replace"
-    if asked.kind == "prompt weight":
+    if kind.name == "prompt weight":
         return f"weight of {asked.of}"
-    return asked.of or asked.kind
+    return asked.of or kind.name
 
 
 def _told_apart(axes: Sequence[ReadAxis], problems: list[str]) -> list[ReadAxis]:

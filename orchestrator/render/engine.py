@@ -143,9 +143,7 @@ class Renderer:
         return [done[recipe.key] for recipe in recipes]
 
     @contextlib.contextmanager
-    def _drawing(
-        self, to_draw: Sequence[Recipe], *, hopeful: bool, as_given: bool
-    ) -> Iterator[Iterator[Picture]]:
+    def _drawing(self, to_draw: Sequence[Recipe], *, hopeful: bool, as_given: bool) -> Iterator[Iterator[Picture]]:
         asked = [self._sure.get(server.client.url, server) for server in self._servers(to_draw)]
         servers = that_draw_alike(asked, to_draw, self.patience, self.say)
         self._sure.update({server.client.url: server for server in servers})

@@ -42,7 +42,13 @@ def plan_plots(recipes: Iterable[Recipe], max_megapixels: float = 200.0) -> list
     """
     groups: dict[object, dict[_Place, Recipe]] = {}
     for recipe in recipes:
-        if not recipe.loras or recipe.init_sha256 or recipe.batch_size != 1 or recipe.alwayson_scripts or recipe.options:
+        if (
+            not recipe.loras
+            or recipe.init_sha256
+            or recipe.batch_size != 1
+            or recipe.alwayson_scripts
+            or recipe.options
+        ):
             continue
         varied, *fixed = recipe.loras
         same = (recipe.evolve(loras=tuple(fixed), seed=0), recipe.checkpoint, recipe.vae)

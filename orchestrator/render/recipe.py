@@ -138,7 +138,9 @@ def canonical(recipe: Recipe) -> str:
     What stands before the seed and behind it is kept: most of what the cells of a grid say is the same. Raises
     ValueError for NaN or infinite numbers.
     """
-    return f'{{{_written(_BEFORE_SEED, _before(recipe))},"seed":{recipe.seed},{_written(_BEHIND_SEED, _behind(recipe))}}}'
+    return (
+        f'{{{_written(_BEFORE_SEED, _before(recipe))},"seed":{recipe.seed},{_written(_BEHIND_SEED, _behind(recipe))}}}'
+    )
 
 
 _IN_ORDER = tuple(part.name for part in fields(Recipe))
@@ -158,9 +160,7 @@ def _written(names: tuple[str, ...], values: tuple[Any, ...]) -> str:
     if "loras" in said:
         said["loras"] = _named(said["loras"])
         said["format"] = RECIPE_FORMAT
-    text = json.dumps(
-        equal_numbers(said), sort_keys=True, ensure_ascii=False, allow_nan=False, separators=(",", ":")
-    )
+    text = json.dumps(equal_numbers(said), sort_keys=True, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
     return text[1:-1]
 
 

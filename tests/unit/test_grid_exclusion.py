@@ -75,5 +75,5 @@ def test_a_rule_is_asked_once_for_each_row_of_its_axes() -> None:
 
 def test_seeds_are_compared_exactly() -> None:
     rule = read("seed == 9223372036854775807", {"seed": True})
-    (_, _, places), = excluded([rule], {"seed": ("9223372036854775806", "9223372036854775807")}, {"seed": True})
+    ((_, _, places),) = excluded([rule], {"seed": ("9223372036854775806", "9223372036854775807")}, {"seed": True})
     assert places == {(1,)}

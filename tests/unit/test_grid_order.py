@@ -49,7 +49,9 @@ def models(checkpoints: int, vaes: int) -> dict[tuple[str, str], dict[str, str]]
     }
 
 
-def grid_of(checkpoints: int, vaes: int, axes: list[tuple[str, str]], exclude: tuple[str, ...], *, baseline: bool) -> Grid:
+def grid_of(
+    checkpoints: int, vaes: int, axes: list[tuple[str, str]], exclude: tuple[str, ...], *, baseline: bool
+) -> Grid:
     asked = [
         ("checkpoint", ",".join(f"c{c}" for c in range(checkpoints))),
         ("vae", ",".join(f"v{v}" for v in range(vaes))),
@@ -64,7 +66,9 @@ def grid_of(checkpoints: int, vaes: int, axes: list[tuple[str, str]], exclude: t
     vaes=st.integers(1, 2),
     epochs=st.integers(1, 3),
     baseline=st.booleans(),
-    left_out=st.sampled_from([(), ("epoch <= 10",), ("epoch == 20 and seed > 1", "epoch == 10 and checkpoint == 'c0'")]),
+    left_out=st.sampled_from(
+        [(), ("epoch <= 10",), ("epoch == 20 and seed > 1", "epoch == 10 and checkpoint == 'c0'")]
+    ),
 )
 @settings(max_examples=60, deadline=None)
 def test_one_file_each_needs_the_fewest_loads(

@@ -31,7 +31,10 @@ def test_the_baseline_comes_first_then_all_cells_the_last_axis_fastest() -> None
 
 def test_the_baseline_has_neither_lora_nor_trigger_and_the_cells_have_both() -> None:
     grid = planned(*SHORT, loras=(FurtherLora("a", 0.5),))
-    bare, drawn = at(grid, epoch=None, weight=None, seed="7").recipe, at(grid, epoch="20", weight="0.8", seed="3").recipe
+    bare, drawn = (
+        at(grid, epoch=None, weight=None, seed="7").recipe,
+        at(grid, epoch="20", weight="0.8", seed="3").recipe,
+    )
     assert bare == Recipe(prompt="close-up", seed=7, checkpoint_hash="base")
     assert drawn is not None
     assert drawn.prompt == "miku_v2, close-up"
@@ -125,7 +128,13 @@ def test_models_and_options() -> None:
 
 @pytest.mark.parametrize(
     ("x", "y", "lies"),
-    [("", "", (1, 0)), ("seed", "", (2, 0)), ("weight", "epoch", (1, 0)), ("epoch", "seed", (0, 2)), ("", "seed", (0, 2))],
+    [
+        ("", "", (1, 0)),
+        ("seed", "", (2, 0)),
+        ("weight", "epoch", (1, 0)),
+        ("epoch", "seed", (0, 2)),
+        ("", "seed", (0, 2)),
+    ],
 )
 def test_axes_lie_where_they_are_asked_to(x: str, y: str, lies: tuple[int, int]) -> None:
     grid = planned(*SHORT, x=x, y=y)

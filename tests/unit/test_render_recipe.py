@@ -71,7 +71,15 @@ def test_no_field_was_forgotten_above() -> None:
         "checkpoint_hash",
     }
     tested |= {"vae_hash", "server_version", "init_sha256", "denoising_strength", "loras", "seed"}
-    tested |= {"mask_sha256", "mask_blur", "batch_size", "batch_position", "alwayson_scripts", "settings_hash", "options"}
+    tested |= {
+        "mask_sha256",
+        "mask_blur",
+        "batch_size",
+        "batch_position",
+        "alwayson_scripts",
+        "settings_hash",
+        "options",
+    }
     only_tell_where_content_lies = {"checkpoint", "vae", "init_path", "mask_path"}
     assert {f.name for f in dataclasses.fields(Recipe)} == tested | only_tell_where_content_lies
 
