@@ -111,6 +111,7 @@ class Swatch:
 class Plan:
     """One sheet, planned. `bands` are (top, bottom) of the strips it is drawn in; none cuts a cell."""
 
+    page: Page
     width: int
     height: int
     cells: tuple[CellBox, ...]
@@ -183,7 +184,7 @@ class _Layout:
         self._places()
         self.height = self._legend(bottom)
         self._rules(bottom)
-        self.plan = Plan(
+        self.plan = Plan(page,
             width=self.width, height=self.height, cells=tuple(self.cells), labels=tuple(self.labels),
             rules=tuple(self.rules), swatches=tuple(self.swatches), bands=self._bands(), text=self.text, gap=self.gap,
         )  # fmt: skip

@@ -15,11 +15,12 @@ from typing import Final, Literal
 from PIL import Image
 
 from orchestrator.errors import PictureError
-from orchestrator.files import beside
+from orchestrator.files import beside, open_picture
 from orchestrator.grid import manifest as manifests
 from orchestrator.grid import png_stream
 from orchestrator.grid.drawing import draw, strips
-from orchestrator.grid.layout import Plan, fit, lay_out
+from orchestrator.grid.embedded import SHEET_CHUNK
+from orchestrator.grid.layout import MAX_PIXELS, MAX_SIDE, Plan, fit, lay_out
 from orchestrator.grid.manifest import Manifest, SheetEntry
 from orchestrator.grid.page import Page, divided
 from orchestrator.grid.pages import sheets_of
@@ -98,7 +99,9 @@ def plan_sheets(folder: Path, state: Manifest, *, format: Format = "png", max_ce
 def write_plan(path: Path, plan: Plan, text: str, *, format: Format = "png") -> Path:
     """Draw one planned sheet into a file that carries `text`. Raises `StorageError`."""
     if format == "png":
-        return png_stream.write(path, (plan.width, plan.height), strips(plan), text={TEXT_CHUNK: text})
+        return png_stream.write(
+            path, (plan.width, plan.height), strips(plan), text={TEXT_CHUNK: text, SHEET_CHUNK: path.name}
+        )
     image = draw(plan)
     with beside(path) as temporary:
         if format == "webp":
@@ -120,20 +123,29 @@ def write_sheet(image: Image.Image, path: Path, reference: Mapping[str, object])
 
 
 def preview(folder: Path, state: Manifest, entry: SheetEntry, side: int) -> Image.Image:
-    """A sheet of the grid drawn small, at most `side` pixels long, whatever the size of the sheet itself.
+    """A sheet of the grid as a picture of at most `side` pixels a side, whatever the size of the sheet itself.
 
-    It is drawn anew from the pictures: to shrink the file would mean to unpack it, and it may have a billion pixels.
-    Raises KeyError when the grid has no such sheet.
+    A large one is drawn anew from the pictures: to shrink the file would mean to unpack it, and it may have a billion
+    pixels. Raises `PictureError`.
     """
-    for sheet in sheets_of(state, folder):
-        if sheet.at == entry.at and entry.file.startswith(sheet.stem):
-            size = picture_size(folder, state)
-            across = max(1, len(sheet.page.columns) * len(sheet.page.blocks))
-            cell = max(24, round(side / max(across, len(sheet.page.rows)) * 1.5))
-            image = draw(fit(sheet.page, size, most=cell))
-            image.thumbnail((side, side), Image.Resampling.LANCZOS)
-            return image
-    raise KeyError(entry.file)
+    path = folder / entry.file
+    try:
+        size = png_stream.read_size(path)
+    except OSError as error:
+        raise PictureError(path, error.strerror or str(error)) from error
+    if size is not None and size[0] * size[1] > MAX_PIXELS:
+        for one in plan_sheets(folder, state):
+            if one.entry.file == entry.file:
+                across = len(one.plan.page.columns) * len(one.plan.page.blocks)
+                # More than what remains of it, so that labels are shrunk with the cells, not drawn larger.
+                cell = round(1.2 * side / max(across, len(one.plan.page.rows)))
+                return _within(draw(fit(one.plan.page, picture_size(folder, state), most=max(cell, 24))), side)
+    return _within(open_picture(path), side)
+
+
+def _within(image: Image.Image, side: int) -> Image.Image:
+    image.thumbnail((side, side), Image.Resampling.LANCZOS)
+    return image
 
 
 def tiled(page: Page, cell: tuple[int, int], side: int, pixels: int = 0) -> list[Plan]:
@@ -178,7 +190,7 @@ def picture_size(folder: Path, state: Manifest) -> tuple[int, int]:
         try:
             with Image.open(folder / entry.picture) as image:
                 found = image.size
-        except (OSError, ValueError, SyntaxError, Image.DecompressionBombError, PictureError):
+        except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
             continue  # drawn as failed where its turn comes
         width, height = max(width, found[0]), max(height, found[1])
         if alike:
@@ -197,8 +209,6 @@ def _scaled(size: tuple[int, int], most: int) -> tuple[int, int]:
 def _overview(page: Page, size: tuple[int, int], most: int, limit: _Limit) -> list[Plan]:
     """Everything side by side on one sheet that any viewer opens; on several where cells would be too small to see."""
     plan = fit(page, size, most=most, least=_LEAST_OVERVIEW_CELL)
-    from orchestrator.grid.layout import MAX_PIXELS, MAX_SIDE
-
     if max(plan.width, plan.height) <= MAX_SIDE and plan.width * plan.height <= MAX_PIXELS:
         return [plan]
     cell = _scaled(size, _LEAST_OVERVIEW_CELL)

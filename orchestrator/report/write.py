@@ -135,10 +135,11 @@ def _grid(
         else:
             entries.append(dataclasses.replace(entry, picture="", state="failed", reason=copy.error))
     sheets = [
-        (source.words_of(sheet), sheet, copy_sheet(section.folder / sheet.file, folder)) for sheet in source.sheets
+        (source.words_of(sheet), sheet, copy_sheet(section.folder, source, sheet, folder)) for sheet in source.sheets
     ]
     shown = [dataclasses.replace(sheet, file=up + copy.full) for _, sheet, copy in sheets if copy.full]
-    write_viewer(folder / place, dataclasses.replace(source, cells=tuple(entries), sheets=tuple(shown)))
+    thumbnails = {up + copy.full: up + copy.thumb for copy in copies.values() if copy.full}
+    write_viewer(folder / place, dataclasses.replace(source, cells=tuple(entries), sheets=tuple(shown)), thumbnails)
     return ShownGrid(
         title=section.title or source.title,
         summary=source.summary,
