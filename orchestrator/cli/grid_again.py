@@ -130,12 +130,16 @@ def _counted(on_progress: Callable[..., None], what: str, total: int) -> Callabl
 
 
 def _tell_changes(planned: PlannedAgain) -> None:
+    from dataclasses import replace
+
     from orchestrator.cli.console import answer
     from orchestrator.grid.price import price
 
-    held = planned.again.changes
+    held, grid, problems = planned.again.changes, planned.again.grid, planned.again.problems
+    possible = tuple(cell for cell in grid.cells if cell.recipe is None or cell.recipe.key not in problems)
+    cost = price(replace(grid, cells=possible), planned.renderer.cache)
     if planned.origin is None:
-        answer(f"{planned.folder.name}: {price(planned.again.grid, planned.renderer.cache)}")
+        answer(f"{planned.folder.name}: {cost}")
         return
     if not held.cells and not held.gone:
         answer(f"{planned.folder.name}: nothing changed, all {held.unchanged:,} pictures are here")
@@ -143,7 +147,7 @@ def _tell_changes(planned: PlannedAgain) -> None:
     answer(f"{planned.folder.name}: {len(held.cells):,} of {len(held.cells) + held.unchanged:,} pictures changed")
     for line in held.lines():
         answer(f"  {line}")
-    answer(f"  {price(planned.again.grid, planned.renderer.cache)}")
+    answer(f"  {cost}")
 
 
 def _tell_drawn(planned: PlannedAgain, drawn: DrawnAgain, sheets: list[Path]) -> None:
@@ -174,10 +178,10 @@ def _laid_out(planned: PlannedAgain, drawn: DrawnAgain) -> list[Path]:
         return []
     before, now = sides(planned, drawn)
     found = compare(before, now)
-    if all(pair.before is None for pair in found.pairs if pair.at in changed):
+    both = {pair.at for pair in found.pairs if pair.at in changed and pair.before is not None and pair.now is not None}
+    if not both:
         note("There is nothing to lay side by side: the pictures of before are not here.")
-        return []
-    return write_sheets(found, planned.folder, title=planned.title, only=changed)
+    return write_sheets(found, planned.folder, title=planned.title, only=both)
 
 
 def _as_values(

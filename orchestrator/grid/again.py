@@ -144,16 +144,20 @@ def sides(planned: PlannedAgain, drawn: DrawnAgain) -> tuple[Side, Side]:
     assert now is not None
     crop = crops_of(origin.source, origin.manifest) if origin.folder is None else None
 
+    again = planned.again
+    changed = (again.grid.cell(change.at).recipe for change in again.changes.cells)
+    drawn_now = {recipe.key for recipe in changed if recipe is not None}
+
     def before(entry: Entry) -> Any:
         if drawn.before is not None and origin.own:
             kept = Origin(origin.manifest, drawn.before, origin.source).picture(entry)
             if kept is not None:
                 return kept
-        if entry.key and cache.has(entry.key):
-            return cache.picture(entry.key)
         # Its own folder holds the new pictures by now.
-        found = None if origin.own else origin.picture(entry)
-        return found if found is not None or crop is None else crop(entry)
+        found = None if origin.own else origin.picture(entry) or (crop(entry) if crop is not None else None)
+        if found is None and entry.key not in drawn_now and cache.has(entry.key):
+            return cache.picture(entry.key)
+        return found
 
     later = Origin(now, planned.folder, planned.folder)
     return Side("before", origin.manifest, before), Side("now", now, later.picture)

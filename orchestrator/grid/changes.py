@@ -22,7 +22,7 @@ CHECKPOINT_OTHER = "checkpoint other"
 VAE_OTHER = "VAE other"
 VERSION_OTHER = "A1111 version other"
 SETTINGS_OTHER = "the webui's settings other"
-PICTURE_GONE = "picture file gone"
+PICTURE_GONE = "its picture is not here"
 NOT_MADE = "not made last time"
 NEW_CELL = "new in the grid"
 

@@ -8,8 +8,11 @@ from pathlib import Path
 
 from PIL import Image
 
+from orchestrator.errors import OrchestratorError
+from orchestrator.grid.embedded import SHEET_CHUNK
 from orchestrator.grid.layout import Box, Plan
 from orchestrator.grid.manifest import At, Entry, Manifest
+from orchestrator.grid.picture_text import read_texts
 from orchestrator.grid.sheet import Format, plan_sheets
 
 #: Larger sheets are not unpacked: this one takes 180 MB.
@@ -21,8 +24,8 @@ _FORMATS: dict[str, Format] = {"PNG": "png", "WEBP": "webp", "JPEG": "jpeg"}
 def crops_of(path: Path, manifest: Manifest) -> Callable[[Entry], Image.Image | None]:
     """Gives the piece of the sheet at `path` that shows a cell; None for cells that are not on it.
 
-    Where cells stand follows from the manifest alone. A sheet that was scaled, or is one of several alike under another
-    name, gives nothing: a piece of the wrong place would be worse than none. Raises no errors.
+    Where cells stand follows from the manifest, and which sheet it is from the name it was written with. One that was
+    scaled or cut gives nothing: a piece of the wrong place would be worse than none. Raises no errors.
     """
     try:
         with warnings.catch_warnings():
@@ -31,9 +34,10 @@ def crops_of(path: Path, manifest: Manifest) -> Callable[[Entry], Image.Image | 
                 kind = _FORMATS.get(image.format or "")
                 if kind is None or image.width * image.height > MAX_SHEET_PIXELS:
                     return lambda entry: None
-                boxes = _boxes(path.name, image.size, manifest, kind)
+                name = read_texts(path, {SHEET_CHUNK}).get(SHEET_CHUNK, path.name)
+                boxes = _boxes(name, image.size, manifest, kind)
                 whole = image.convert("RGB") if boxes else None
-    except (OSError, ValueError, SyntaxError, ArithmeticError, Image.DecompressionBombError):
+    except (OSError, ValueError, SyntaxError, ArithmeticError, Image.DecompressionBombError, OrchestratorError):
         return lambda entry: None
 
     def crop(entry: Entry) -> Image.Image | None:

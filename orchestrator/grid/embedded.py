@@ -22,6 +22,8 @@ from orchestrator.render.recipe import Recipe
 
 #: The PNG text chunk that holds the manifest in a sheet.
 TEXT_CHUNK = "orchestrator grid"
+#: The one that holds the file name a sheet was written with: which of the grid's sheets it is.
+SHEET_CHUNK = "orchestrator sheet"
 #: Objects, lists and commas in a manifest: a grid of 60,000 cells has a fifth. As Python values they take some 200 MB.
 MAX_CONTAINERS = 600_000
 MAX_COMMAS = 4_000_000

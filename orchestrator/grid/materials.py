@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from orchestrator.a1111.models import LoraEntry
 from orchestrator.errors import InputError, OrchestratorError
 from orchestrator.files import sha256_file
 from orchestrator.lora.catalog import LoraFile
@@ -91,7 +92,7 @@ class Materials:
         return found if isinstance(found, str) else replace(use, stem=found.stem, shown_hash=found.shown_hash)
 
     def _find_lora(self, use: LoraUse) -> LoraUse | str:
-        listed = self._once("listed", self.server.client.loras)
+        listed = self._once("listed", self._listed)
         # The one that is called so first: it is most often the one, and every other file would have to be read.
         for entry in sorted(listed, key=lambda entry: entry.name != use.stem):
             stored = str(entry.metadata.get("sshs_model_hash") or "")
@@ -101,7 +102,7 @@ class Materials:
             if path.is_file():
                 if use.sha256.removeprefix("model:") in {self._sha256(path), stored}:
                     return replace(use, stem=entry.name)
-            elif stored:
+            elif stored and not path.parent.is_dir():
                 # On another machine: the hash of its weights is all there is, and it is what decides the pixels.
                 return replace(use, stem=entry.name)
         for file in self._once("files", lambda: list(self.files())):
@@ -112,6 +113,11 @@ class Materials:
             f"LoRA missing: {use.stem} ({digits}) is neither in the webui nor among this workspace's runs: copy the "
             "file into models/Lora, under any name"
         )
+
+    def _listed(self) -> list[LoraEntry]:
+        # Files that were deleted or renamed stay in its list until it reads the folder again.
+        self.server.client.refresh_loras()
+        return self.server.client.loras()
 
     def model(self, recipe: Recipe) -> Mapping[str, str] | str:
         """The fields of a recipe that name checkpoint and VAE here, or why they cannot be had."""

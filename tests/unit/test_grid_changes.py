@@ -99,7 +99,7 @@ def test_pictures_that_are_gone_or_were_never_made() -> None:
     found = changes(replace(old, cells=cells), grid_of(old), lambda recipe: recipe.seed == 2)
     told = {change.at: str(change.reasons[0]) for change in found.cells}
     assert told[0, 0, 0] == "not made last time: was out of memory"
-    assert told[0, 1, 0] == "picture file gone"
+    assert told[0, 1, 0] == "its picture is not here"
     assert (0, 0, 1) not in told
 
 
