@@ -57,8 +57,9 @@ def drawing_order(grid: Grid) -> list[Recipe]:
                 visits.setdefault(files(each[0][1]), []).extend(each)
             # The order of the visits, where several cost the same, is that of the coarsest place in each.
             firsts = {visit: min(rank for rank, _ in each) for visit, each in visits.items()}
-            for held in _path(sorted(visits, key=lambda visit: firsts[visit]), held):
-                ordered += [recipe for _, recipe in sorted(visits[held], key=itemgetter(0))]
+            for visit in _path(sorted(visits, key=lambda visit: firsts[visit]), held):
+                ordered += [recipe for _, recipe in sorted(visits[visit], key=itemgetter(0))]
+                held = visit
     return ordered
 
 
@@ -158,9 +159,9 @@ def _path(sets: Sequence[Files], held: Files) -> list[Files]:
     """`sets` in an order that loads few files, starting with `held` loaded; where it makes no difference, as they
     stand.
 
-    Without any LoRA first. Then always the set that needs the fewest new files and leaves the fewest: with one file each
-    nothing is loaded twice whatever the order, and over a full product of two LoRA axes that walks row by row, changing
-    one at a time.
+    Without any LoRA first. Then always the set that needs the fewest new files and leaves the fewest: with one file
+    each nothing is loaded twice whatever the order, and over a full product of two LoRA axes that walks row by row,
+    changing one at a time.
     """
     ordered = [each for each in sets if not each]
     left = [each for each in sets if each]

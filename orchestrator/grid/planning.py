@@ -13,9 +13,9 @@ from orchestrator.grid.axes import label
 from orchestrator.grid.cells import Cell, Grid
 from orchestrator.grid.definition import to_dict
 from orchestrator.grid.exclusion import excluded
-from orchestrator.grid.manifest import Axis
+from orchestrator.grid.manifest import At, Axis
 from orchestrator.grid.parts import Changes, Chosen
-from orchestrator.grid.reading import Reading, ReadAxis, count, refuse, size_problem
+from orchestrator.grid.reading import ReadAxis, Reading, count, refuse, size_problem
 from orchestrator.grid.stock import Stock
 
 _Pick = Callable[[tuple[int, ...]], Hashable]
@@ -96,39 +96,69 @@ def _weight_problems(reading: Reading) -> list[str]:
 
 @dataclass(frozen=True)
 class _Part:
-    """A table of changes: `pick` takes a row's name out of a place."""
+    """A table of changes: `pick` takes a row's name out of a place, of which it looks at `positions`."""
 
+    positions: Sequence[int]
     pick: _Pick
     rows: Mapping[Hashable, Changes]
 
 
+@dataclass(frozen=True)
+class _LeftOut:
+    """Rows at which cells are left out, with the reason."""
+
+    positions: Sequence[int]
+    pick: _Pick
+    reasons: Mapping[Any, str]
+
+
 def _cells(reading: Reading, stock: Stock, gaps: Mapping[tuple[str, str], str], *, bare: bool) -> Iterator[Cell]:
-    """All cells of the baseline (`bare`), or all others, the last axis changing fastest."""
+    """All cells of the baseline (`bare`), or all others, the last axis changing fastest.
+
+    What does not depend on the last axis is worked out once for all its values.
+    """
     axes = reading.axes
+    last = len(axes) - 1
     # In the baseline the LoRA axes have one place each, which is none.
-    sizes = [1 if bare and axis.kind.lora else len(axis.values) for axis in axes]
-    tables = _parts(reading, stock, gaps, sizes, bare=bare)
-    left_out = _left_out(reading, gaps, bare=bare)
-    labels = [
-        [""] if bare and axis.kind.lora else [label(axis.name, axis.kind, value) for value in axis.values]
-        for axis in axes
-    ]
     hidden = {k for k, axis in enumerate(axes) if bare and axis.kind.lora}
-    shown = [texts for k, texts in enumerate(labels) if k not in hidden]
-    start = "no LoRA, " if bare and shown else "no LoRA" if bare else ""
-    evolve = stock.base.evolve
-    for at in itertools.product(*map(range, sizes)):
-        kept = [index for k, index in enumerate(at) if k not in hidden] if bare else at
-        words = start + ", ".join([texts[index] for texts, index in zip(shown, kept, strict=True)])
-        place = tuple(None if k in hidden else index for k, index in enumerate(at)) if bare else at
-        why = next((reason for pick, reasons in left_out if (reason := reasons.get(pick(at)))), "")
-        if why:
-            yield Cell(place, words, None, why)
-            continue
-        changes: Changes = {}
-        for table in tables:
-            changes.update(table.rows[table.pick(at)])
-        yield Cell(place, words, evolve(**changes))
+    sizes = [1 if k in hidden else len(axis.values) for k, axis in enumerate(axes)]
+    tables = _parts(reading, stock, gaps, sizes, bare=bare)
+    rules = _left_out(reading, gaps, bare=bare)
+    outer, inner = ([t for t in tables if (last in t.positions) is of_last] for of_last in (False, True))
+    outer_rules, inner_rules = ([r for r in rules if (last in r.positions) is of_last] for of_last in (False, True))
+    labels = [
+        ["no LoRA" if k == min(hidden) else ""]
+        if k in hidden
+        else [label(axis.name, axis.kind, v) for v in axis.values]
+        for k, axis in enumerate(axes)
+    ]
+    ends: list[tuple[int | None, int, str]] = [
+        (None if last in hidden else index, index, words) for index, words in enumerate(labels[last])
+    ]
+    for start in itertools.product(*map(range, sizes[:last])):
+        first = (*start, 0)
+        shown: At = tuple(None if k in hidden else index for k, index in enumerate(start)) if hidden else start
+        words = ", ".join(filter(None, [texts[index] for texts, index in zip(labels, start, strict=False)]))
+        before = f"{words}, " if words else ""
+        why_all = next((why for r in outer_rules if (why := r.reasons.get(r.pick(first)))), "")
+        if not why_all:
+            changes: Changes = {}
+            for table in outer:
+                changes.update(table.rows[table.pick(first)])
+            evolve = stock.base.evolve(**changes).evolve
+        for index, number, end in ends:
+            place = (*start, number)
+            why = why_all or next((why for r in inner_rules if (why := r.reasons.get(r.pick(place)))), "")
+            text = before + end if end else words
+            if why:
+                yield Cell((*shown, index), text, None, why)
+            elif len(inner) == 1:
+                yield Cell((*shown, index), text, evolve(**inner[0].rows[inner[0].pick(place)]))
+            else:
+                own: Changes = {}
+                for table in inner:
+                    own.update(table.rows[table.pick(place)])
+                yield Cell((*shown, index), text, evolve(**own))
 
 
 def _parts(
@@ -148,7 +178,7 @@ def _parts(
             for k, index in zip(positions, indexes, strict=True):
                 at[k] = index
             rows[pick(tuple(at))] = changes({k: axes[k].values[at[k]] for k in positions})
-        found.append(_Part(pick, rows))
+        found.append(_Part(positions, pick, rows))
 
     def by_kind(values: Mapping[int, str]) -> Chosen:
         return {axes[k].kind.name: value for k, value in values.items()}
@@ -184,19 +214,18 @@ def _parts(
     return found
 
 
-def _left_out(
-    reading: Reading, gaps: Mapping[tuple[str, str], str], *, bare: bool
-) -> list[tuple[_Pick, Mapping[Any, str]]]:
-    """For each rule: what to look up in a place, and at which rows it holds, with its words."""
+def _left_out(reading: Reading, gaps: Mapping[tuple[str, str], str], *, bare: bool) -> list[_LeftOut]:
+    """For each rule, at which rows of its axes it holds, with its words."""
     axes = reading.axes
     names = {axis.name: k for k, axis in enumerate(axes)}
-    found: list[tuple[_Pick, Mapping[Any, str]]] = []
+    found: list[_LeftOut] = []
     # A rule that speaks of the LoRA says nothing of cells without it.
     rules = [rule for rule in reading.rules if not (bare and any(axes[names[n]].kind.lora for n in rule.names))]
     values = {axis.name: axis.values for axis in axes}
     for rule, over, places in excluded(rules, values, {axis.name: axis.kind.numeric for axis in axes}):
         positions = [names[name] for name in over]
-        found.append((_pick(positions), {p if len(p) > 1 else p[0]: rule.text for p in places}))
+        rows = {place if len(place) > 1 else place[0]: rule.text for place in places}
+        found.append(_LeftOut(positions, _pick(positions), rows))
     if gaps and not bare:
         epoch, version = reading.index("epoch"), reading.index("version")
         assert epoch is not None
@@ -205,7 +234,8 @@ def _left_out(
         for (name, value), why in gaps.items():
             at = axes[epoch].values.index(value)
             missing[at if version is None else (versions.index(name), at)] = why
-        found.append((_pick([epoch] if version is None else [version, epoch]), missing))
+        positions = [epoch] if version is None else [version, epoch]
+        found.append(_LeftOut(positions, _pick(positions), missing))
     return found
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import hashlib
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -221,7 +222,7 @@ def _typed(text: str, present: Any) -> Any:
         return _TRUTHS[text.casefold()]
     if isinstance(present, int | float):
         value = float(text)
-        if value != value or value in {float("inf"), float("-inf")}:
+        if not math.isfinite(value):
             raise ValueError(text)
         return int(value) if value == int(value) else value
     if isinstance(present, str):

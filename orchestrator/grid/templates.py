@@ -7,6 +7,7 @@ search and replace does.
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -47,7 +48,7 @@ class Template:
         """The prompt with each axis' value (by axis name) in its slots. A phrase replaced by nothing takes its comma
         with it.
         """
-        parts = []
+        parts: list[str | None] = []
         empty = False
         for piece in self.pieces:
             if isinstance(piece, str):
@@ -75,7 +76,7 @@ def template(text: str, phrases: Sequence[Phrase]) -> Template:
             if not inside and not cuts:
                 places.append((start, end, phrase))
     places.sort(key=lambda place: place[:2])
-    for (_, end, one), (start, _, other) in zip(places, places[1:], strict=False):
+    for (_, end, one), (start, _, other) in itertools.pairwise(places):
         if start < end:
             raise Collision(f"{one.axis!r} and {other.axis!r} both change the words {_longer(one, other)!r}")
     pieces: list[str | Phrase] = []

@@ -31,7 +31,6 @@ from orchestrator.profile.shipped import find_profile
 from orchestrator.render.cache import PictureCache
 from orchestrator.render.engine import Picture, Renderer
 from orchestrator.render.native import NativeRenderer
-from orchestrator.render.recipe import LoraUse, Recipe
 from orchestrator.render.server import connect
 from orchestrator.sandbox import learned
 from orchestrator.sandbox import server as sandbox

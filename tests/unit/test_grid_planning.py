@@ -162,8 +162,9 @@ def test_everything_that_is_wrong_is_said_at_once_and_nothing_is_made() -> None:
         plan(read(asked), stock(problems=("A1111 has no style 'film'",)))
     said = str(caught.value)
     for part in (
-        "axis steps: 0 is not between", "there is no LoRA file of epoch 40; there are 10, 20, 30", "axis weight: it has no values",
-        "'frown' does not stand in the prompt", "say its name", "exclude 'epochs < 3'", "x = 'weigth'", "no style 'film'",
+        "axis steps: 0 is not between", "there is no LoRA file of epoch 40; there are 10, 20, 30",
+        "axis weight: it has no values", "'frown' does not stand in the prompt", "say its name",
+        "exclude 'epochs < 3'", "x = 'weigth'", "no style 'film'",
     ):  # fmt: skip
         assert part in said, part
 
@@ -210,8 +211,9 @@ def test_a_definition_survives_json_and_plans_the_same_grid() -> None:
 @pytest.mark.parametrize(
     "spoilt",
     [
-        {"format": 9}, {"axes": 3}, {"axes": [{"kind": 1, "values": "1"}]}, {"axes": [{"kind": "steps", "values": [{}]}]},
-        {"settings": {"steps": "many"}}, {"prompt": 7}, {"loras": ["x"]}, {"baseline": "yes"}, {"exclude": [1]},
+        {"format": 9}, {"axes": 3}, {"axes": [{"kind": 1, "values": "1"}]},
+        {"axes": [{"kind": "steps", "values": [{}]}]}, {"settings": {"steps": "many"}},
+        {"prompt": 7}, {"loras": ["x"]}, {"baseline": "yes"}, {"exclude": [1]},
     ],
 )  # fmt: skip
 def test_a_strangers_definition_is_checked(spoilt: dict[str, object]) -> None:
