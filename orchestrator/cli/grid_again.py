@@ -19,12 +19,10 @@ from orchestrator.cli.options import (
 )
 
 if TYPE_CHECKING:
-    from orchestrator.cli.servers import Servers
     from orchestrator.grid.again import DrawnAgain, PlannedAgain
     from orchestrator.grid.manifest import Entry, Manifest
     from orchestrator.grid.origin import Origin
     from orchestrator.grid.side_by_side import Compared, Side
-    from orchestrator.lora.catalog import LoraFile
 
 #: Cells of `show` that are listed one by one.
 _LISTED = 12
@@ -73,6 +71,7 @@ def regenerate(
       orchestrator grid regenerate sheet-from-a-friend.png --exact
     """
     from orchestrator.cli.console import answer_json, leave_failed, note, progress
+    from orchestrator.cli.grid_from import give, named_only
     from orchestrator.cli.servers import open_servers
     from orchestrator.grid.again import draw_again, plan_again
     from orchestrator.grid.origin import find_grid
@@ -85,7 +84,7 @@ def regenerate(
 
         renderer = servers.renderer(profile, workspace)
         files_of = pipeline.not_deployed(workspace) if dry_run else functools.partial(servers.deploy, workspace)
-        deploy = _named_only if dry_run else functools.partial(_give, servers)
+        deploy = named_only if dry_run else functools.partial(give, servers)
         planned = plan_again(origin, profile, workspace, renderer, files_of, deploy, exact=exact, init=init)
         for sentence in planned.notes:
             note(sentence)
@@ -103,19 +102,6 @@ def regenerate(
     else:
         _tell_drawn(planned, drawn, sheets)
     leave_failed(drawn.result.failed)
-
-
-def _give(servers: Servers, file: LoraFile) -> str:
-    """Give one LoRA file to the server; returns its stem there."""
-    from orchestrator.lora.deploy import deploy, find_lora_folder
-
-    return deploy([file], find_lora_folder(servers.client, servers.lora_folder or None), servers.client)[0].stem
-
-
-def _named_only(file: LoraFile) -> str:
-    from orchestrator.lora.deploy import deployed_stem
-
-    return deployed_stem(file)
 
 
 def _counted(on_progress: Callable[..., None], what: str, total: int) -> Callable[[Any], None]:

@@ -34,6 +34,12 @@ _SEED = "123456789"
 @click.option(
     "--axis", "axes", multiple=True, metavar="KIND=VALUES", help="An axis of a new grid NAME; give it several times."
 )
+@click.option(
+    "--from",
+    "picture",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="A picture of A1111's: everything the axes do not say is as it was drawn.",
+)
 @click.option("--prompt", default="", help="Of the new grid; {trigger} may stand in it.")
 @click.option("--negative", default=None, metavar="PROMPT", help="Negative prompt. [default: the profile's]")
 @click.option("--x", "across", default="", metavar="AXIS", help="The axis that lies across. [default: the second]")
@@ -54,6 +60,7 @@ _SEED = "123456789"
 def render(
     names: tuple[str, ...],
     axes: tuple[str, ...],
+    picture: Path | None,
     prompt: str,
     negative: str | None,
     across: str,
@@ -85,20 +92,26 @@ def render(
       orchestrator grid render face
       orchestrator grid render face --dry-run
       orchestrator grid render sampling --axis "steps=10-40 (+10)" --axis "cfg=4, 6, 8" --prompt "{trigger}, close-up"
+      orchestrator grid render again --from 00012-123.png --axis "weight=0.4-1 (+0.2)"
     """
     from orchestrator import pipeline
     from orchestrator.cli.console import answer, answer_json, leave_failed, note, progress
+    from orchestrator.cli.grid_from import from_picture
     from orchestrator.cli.servers import open_servers
     from orchestrator.grid.price import price
     from orchestrator.settings import load_settings
 
     workspace, profile = open_workspace(folder)
     asked = (prompt, negative, across, down, exclude, loras, init, baseline)
-    definitions = [_new(profile, names, axes, *asked)] if axes else None
-    if definitions is None and any(value not in {"", None, ()} for value in asked):
+    definitions = [_new(profile, names, axes, *asked)] if axes and picture is None else None
+    if definitions is None and picture is None and any(value not in {"", None, ()} for value in asked):
         raise click.UsageError("--prompt and its like are of a new grid: give it an --axis.")
     with open_servers(load_settings(a1111_url=url, lora_folder=lora_folder)) as servers, progress() as on_progress:
         renderer = servers.renderer(profile, workspace)
+        if picture is not None:
+            drawn_from = functools.partial(from_picture, picture, names, axes, *asked)
+            definition, renderer = drawn_from(workspace, renderer, servers, dry_run=dry_run)
+            definitions = [definition]
         files_of = pipeline.not_deployed(workspace) if dry_run else functools.partial(servers.deploy, workspace)
         only = () if definitions else names
         grids = pipeline.plan_grids(profile, workspace, renderer, files_of, only=only, definitions=definitions)
