@@ -76,6 +76,12 @@ def plan_again(
     nothing here answers to.
     """
     if isinstance(origin, FromA1111):
+        if exact:
+            raise InputError(
+                "A picture of A1111's cannot be drawn again exactly: it names its files by a few digits, and a plot "
+                "only those of its first cell.",
+                fix="Leave out --exact; what is other than it was is said.",
+            )
         return _from_a1111(origin, workspace, renderer, deploy)
     old = origin.manifest
     server, notes = renderer.server, list[str]()
@@ -298,4 +304,7 @@ def _lora_here(name: str, shown: str, workspace: Workspace, server: Server, depl
     if name in listed:
         was = f"was {shown}, is {listed[name] or 'not known'}"
         return name, f"LoRA other ({name}): {was}; the file of then is not here."
-    return name, ""
+    raise InputError(
+        f"LoRA missing: {name} ({shown}) is neither in the webui nor among this workspace's runs.",
+        fix="Copy the file into models/Lora, under any name, and run the same command again.",
+    )

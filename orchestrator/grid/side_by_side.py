@@ -35,7 +35,7 @@ class Pair:
     """Two cells with the same values. `at` is the place in the second grid.
 
     `difference` is the mean distance of their pixels in percent of what is possible (0 = the same pixels); None where
-    a picture is missing or the two have different sizes.
+    a picture is missing, the two have different sizes, or one is the framed winner of a sheet.
     """
 
     at: At
@@ -99,7 +99,9 @@ def compare(before: Side, now: Side, on_pair: Callable[[], None] | None = None) 
             continue
         one, two = before.picture(found), now.picture(entry)
         same = bool(entry.key) and found.key == entry.key
-        pairs.append(Pair(entry.at, entry.label, one, two, difference(one, two, same=same), same))
+        marked = _is_marked(before, found, one) or _is_marked(now, entry, two)
+        apart = None if marked else difference(one, two, same=same)
+        pairs.append(Pair(entry.at, entry.label, one, two, apart, same))
         if on_pair is not None:
             on_pair()
     if not pairs:
@@ -110,6 +112,11 @@ def compare(before: Side, now: Side, on_pair: Callable[[], None] | None = None) 
         )
     left = sum(entry.recipe is not None for entry in theirs.values())
     return Compared(before, now, tuple(pairs), (left, len(now.manifest.cells) - len(pairs)))
+
+
+def _is_marked(side: Side, entry: Entry, picture: Path | Image.Image | None) -> bool:
+    """Whether it is a piece of a sheet with the frame of a winner drawn over it."""
+    return entry.at in side.manifest.highlighted and picture is not None and not isinstance(picture, Path)
 
 
 def _refuse_extra(side: Side, other: Side, shared: Sequence[str]) -> None:

@@ -25,8 +25,8 @@ negative_prompt = "bad"
 sampler = "DPM++ 2M"
 scheduler = "Karras"
 steps = 2
-width = 64
-height = 64
+width = 128
+height = 128
 
 [[grids]]
 name = "face"
