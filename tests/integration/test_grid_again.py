@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import shlex
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
@@ -283,6 +285,40 @@ def test_a_picture_of_a1111s_drawn_again_along_axes(
     with Image.open(sent) as one, Image.open(elsewhere.grid("v4 again") / same.picture) as two:
         assert one.tobytes() == two.tobytes(), "the picture itself is one of the cells"
     assert run(elsewhere, "render", "again", "--from", elsewhere.grid("v4 again") / "sheet.png", "--dry-run")[0] == 3
+
+
+def test_the_commands_of_the_how_to_run_as_they_stand(
+    run: Run, ugly_path: Path, sandbox_server: RunningServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "how-to" / "compare-grids.md").read_text(encoding="utf-8")
+    (grids,) = re.findall(r"```toml\n(.*?)```", page, re.DOTALL)
+    profile = PROFILE[: PROFILE.index("[[grids]]")] + grids
+    for version, person in (("v3", 5), ("v4", 7)):
+        workspace = make_workspace(ugly_path / "ws", profile.replace('"v4"', f'"{version}"'))
+        finish_run(workspace, f"ai_model_{version}", person=person)
+        assert run(workspace, "render", "face")[0] == 0
+    monkeypatch.chdir(workspace.root)
+    monkeypatch.setattr("orchestrator.cli.grid_again._has_display", lambda: False)
+    shutil.copyfile(workspace.grid("v4 face") / "sheet-seed-123456789.png", "sheet-from-a-friend.png")
+    with A1111(sandbox_server.url) as client:
+        entry = next(entry for entry in client.loras() if entry.name == "ai_model_v2-000040")
+        body = {"prompt": f"close-up <lora:{entry.name}:1>", "seed": 5, "width": 128, "height": 128, "steps": 2}
+        answer = client.txt2img(body)
+    Path("00012-5.png").write_bytes(answer.pictures[0])
+    plot = 'Script: X/Y/Z plot, X Type: Prompt S/R, X Values: "1>,0.5>", Y Type: Steps, Y Values: "2,3", Version'
+    picture(Path("xyz_grid-0001-5.png"), (answer.infotexts[0] or "").replace("Version", plot))
+    commands = [line for block in re.findall(r"```bash\n(.*?)```", page, re.DOTALL) for line in block.splitlines()]
+    assert len(commands) > 10
+    for line in commands:
+        program, group, *arguments = shlex.split(line)
+        if "regenerate face --dry-run" in line:
+            files = workspace.run("ai_model_v4") / "lora"
+            make_lora(files / "ai_model_v4-000040.safetensors", "ai_model_v4", 40, person=99)
+        code, out, err = run(workspace, *arguments)
+        assert (program, group, code) == ("orchestrator", "grid", 0), f"{line}\n{err}"
+        if "--side-by-side" in line and "--exact" not in line:
+            assert "6 cells (epoch 40): LoRA retrained" in out
+            assert "side by side: " in out
 
 
 def picture(path: Path, text: str) -> Path:
