@@ -30,7 +30,8 @@ GRIDS = {
     ),
     "steps × CFG × sampler × words × seed": (
         AskedAxis("steps", "10-40 (+1)"), AskedAxis("cfg", "2-12 [20]"),
-        AskedAxis("sampler", "Euler a, DDIM, UniPC, Heun"), AskedAxis("replace", "red hair, black hair, blue hair, green hair"), AskedAxis("seed", "1-10"),
+        AskedAxis("sampler", "Euler a, DDIM, UniPC, Heun"),
+        AskedAxis("replace", "red hair, black hair, blue hair, green hair"), AskedAxis("seed", "1-10"),
     ),
 }  # fmt: skip
 
