@@ -82,8 +82,15 @@ def _type(field: FieldInfo) -> str:
     choices = [arg for arg in (annotation, *typing.get_args(annotation)) if typing.get_origin(arg) is typing.Literal]
     if choices:
         return ", ".join(f"`{value}`" for value in typing.get_args(choices[0]))
+    parts = typing.get_args(annotation)
     if _model_in(annotation):
-        return "table" if isinstance(annotation, type) else "tables"
+        words = "table" if isinstance(annotation, type) else "tables"
+        # Beside tables, the short form: a table of key = values, or texts.
+        short = "table" if any(typing.get_origin(part) is dict for part in parts) else ""
+        short = "list of texts" if any(str in typing.get_args(part) for part in parts) and not short else short
+        return f"{short} or {words}" if short else words
+    if str in parts and any(typing.get_origin(part) is tuple for part in parts):
+        return "text, number or list"
     for kind, words in (("tuple[str", "list of texts"), ("tuple", "list of numbers"), ("dict", "table")):
         if str(annotation).startswith(kind):
             return words
