@@ -457,8 +457,8 @@ def evaluate_version(
     *,
     on_progress: OnProgress = _quiet,
 ) -> Verdict:
-    """lora → evaluation: the rounds on the scouted seeds, and the verdict. Raises `WorkspaceError` before seeds were
-    scouted.
+    """lora → evaluation: the rounds on the scouted seeds, and the verdict, whose winner is marked in the grids. Raises
+    `WorkspaceError` before seeds were scouted.
     """
     from orchestrator.evaluation import evaluate
     from orchestrator.evaluation.records import read_scout
@@ -468,7 +468,7 @@ def evaluate_version(
         raise WorkspaceError("The seeds are not scouted yet.", fix="Run `orchestrator scout` first.")
     epochs = profile.evaluation.epochs or tuple(d.lora.epoch for d in deployed)
     total = (len(epochs) * len(profile.evaluation.weights) + 1) * len(profile.evaluation.rounds) * len(scouted.seeds)
-    return evaluate.evaluate(
+    verdict = evaluate.evaluate(
         profile,
         workspace,
         scouted.seeds,
@@ -481,6 +481,18 @@ def evaluate_version(
         on_tagged=_counter(on_progress, "judge poses", total),
         on_measured=_counter(on_progress, "measure faces", total),
     )
+    _show_winner(profile, workspace, verdict)
+    return verdict
+
+
+def _show_winner(profile: Profile, workspace: Workspace, verdict: Verdict) -> None:
+    from orchestrator.grid.winners import highlight
+
+    winner = verdict.recommended
+    if winner is not None and winner.epoch is not None:
+        for grid in profile.grids:
+            folder = workspace.grid(f"{profile.subject.version} {grid.name}")
+            highlight(folder, winner.epoch, winner.weight, verdict.lora_files)
 
 
 def write_report(profile: Profile, workspace: Workspace) -> Path:

@@ -15,6 +15,7 @@ from orchestrator.files import read_json
 from orchestrator.grid import manifest as manifests
 from orchestrator.grid.progress import link_or_copy
 from orchestrator.grid.render import CANARY, render_grid
+from orchestrator.grid.winners import highlight
 from orchestrator.render.engine import Picture, Renderer
 from orchestrator.render.recipe import Recipe
 from tests.integration.grid_samples import small_grid
@@ -178,6 +179,21 @@ def test_winners_stay_with_their_values(renderer: Renderer, ugly_path: Path) -> 
     manifests.write(folder, replace(manifest, highlighted=((0, 2, 1), (0, 1, 0))))
     render_grid(small_grid(renderer, seeds=(2,)), renderer, folder, title="t", simulated=True)
     assert manifests.read(folder).highlighted == ((0, 2, 0),), "the other one's seed is gone"
+
+
+def test_the_winner_of_a_verdict_is_marked_in_every_page(renderer: Renderer, ugly_path: Path) -> None:
+    folder = ugly_path / "grid"
+    first = render_grid(small_grid(renderer), renderer, folder, title="t", simulated=True)
+    before = first.sheets[0].read_bytes()
+    assert not highlight(folder, 40, 1.0, {"another training's file"})
+    assert not highlight(folder, 20, 1.0, {"f" * 64})
+    assert highlight(folder, 40, 1.0, {"f" * 64})
+    assert manifests.read(folder).highlighted == ((0, 2, 0), (0, 2, 1))
+    assert first.sheets[0].read_bytes() != before
+    assert not highlight(folder, 40, 1.0, {"f" * 64}), "a second time is no work"
+    again = render_grid(small_grid(renderer), renderer, folder, title="t", simulated=True)
+    assert again.cached == again.total
+    assert manifests.read(folder).highlighted == ((0, 2, 0), (0, 2, 1))
 
 
 def test_pictures_are_copied_where_the_disk_has_no_links(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
