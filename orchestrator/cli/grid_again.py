@@ -214,7 +214,7 @@ def compare_grids(one: str, other: str, output: Path | None, folder: Path, as_js
       orchestrator grid compare "v3 face" "v4 face"
       orchestrator grid compare "grids/v4 face/before/2026-11-26-01-02-03" "v4 face"
     """
-    from orchestrator.cli.console import answer, answer_json, progress, table
+    from orchestrator.cli.console import answer, answer_json, many, progress, table
     from orchestrator.files import file_stem
     from orchestrator.grid.origin import find_ours
     from orchestrator.grid.side_by_side import as_one_grid, compare, write_sheets
@@ -226,7 +226,7 @@ def compare_grids(one: str, other: str, output: Path | None, folder: Path, as_js
     if names[0] == names[1]:
         names = ["before", "now"] if "before" in origins[0].source.parts else ["A", "B"]
     before, now = (_side(origin, name) for origin, name in zip(origins, names, strict=True))
-    total = len(now.manifest.cells)
+    total = sum(entry.recipe is not None for entry in now.manifest.cells)
     with progress() as on_progress:
         found = compare(before, now, functools.partial(_counted(on_progress, "compare", total), None))
     title = f"{names[0]} | {names[1]}"
@@ -243,7 +243,7 @@ def compare_grids(one: str, other: str, output: Path | None, folder: Path, as_js
         table(("differ most", "by"), rows)
     for count, name in zip(found.alone, names, strict=True):
         if count:
-            answer(f"{count:,} cells that only {name} has are not shown")
+            answer(f"not shown, because only {name} has them: {many(count, 'cell')}")
     for path in (*sheets, viewer):
         answer(f"  {path}")
 

@@ -15,7 +15,7 @@ from orchestrator.a1111.plot_text import PLOT_FIELDS, Tag, plot_axes, replace_in
 from orchestrator.a1111.xyz import PROMPT_SR
 from orchestrator.a1111.xyz import Axis as PlotAxis
 from orchestrator.errors import InputError
-from orchestrator.files import file_stem
+from orchestrator.files import file_stem, storage_error
 from orchestrator.grid.axes import KINDS
 from orchestrator.grid.axis_values import BadValues
 from orchestrator.grid.definition import AskedAxis, Definition, FurtherLora, Settings
@@ -41,6 +41,8 @@ _OF_THE_WEBUI = {
 }  # fmt: skip
 #: Longest value told in a note.
 _LONG = 80
+#: Letters of a text file read at most: no infotext is so long.
+_MOST_TEXT = 1_000_000
 
 
 @dataclass(frozen=True)
@@ -71,6 +73,20 @@ def from_picture(path: Path, *, init: str = "") -> FromA1111:
             "through the API, which leaves the text out of sheets.",
             fix="Take the file as the webui saved it (outputs/txt2img-grids, outputs/txt2img-images).",
         )
+    return from_infotext(text, file_stem(path.stem), source=str(path), init=init)
+
+
+def from_text_file(path: Path, *, init: str = "") -> FromA1111:
+    """What the text that A1111 saves beside a picture says (as `from_picture`). Raises `InputError`, `StorageError`."""
+    try:
+        with path.open(encoding="utf-8") as stream:
+            text = stream.read(_MOST_TEXT)
+    except UnicodeDecodeError:
+        text = ""
+    except OSError as error:
+        raise storage_error(error, path) from error
+    if "Steps: " not in text:
+        raise InputError(f"{path} does not say how a picture was drawn.", fix="Name the picture itself, or its text.")
     return from_infotext(text, file_stem(path.stem), source=str(path), init=init)
 
 

@@ -10,7 +10,7 @@ from orchestrator.errors import InputError
 from orchestrator.files import PICTURE_SUFFIXES
 from orchestrator.grid import manifest as manifests
 from orchestrator.grid.embedded import from_file, from_sheet, picture_of
-from orchestrator.grid.from_a1111 import FromA1111, from_picture
+from orchestrator.grid.from_a1111 import FromA1111, from_picture, from_text_file
 from orchestrator.grid.manifest import Entry, Manifest
 from orchestrator.workspace import Workspace
 
@@ -51,8 +51,14 @@ def find_grid(what: str, workspace: Workspace, version: str = "", *, init: str =
     path = Path(what).expanduser()
     if path.is_dir():
         path = path / manifests.MANIFEST_NAME
+        if not path.is_file():
+            raise InputError(
+                f"{what} is a folder without a grid.", fix="Name a grid, its folder, or one of its sheets."
+            )
     if not path.is_file():
         raise _unknown(what, workspace)
+    if path.suffix.lower() == ".txt":
+        return from_text_file(path, init=init)
     if path.suffix.lower() not in PICTURE_SUFFIXES:
         return _at(path, from_file(path), workspace, path.parent)
     manifest = from_sheet(path)

@@ -32,13 +32,14 @@ class Side:
 
 @dataclass(frozen=True)
 class Pair:
-    """Two cells with the same values. `at` is the place in the second grid.
+    """Two cells with the same values: `at` in the second grid, `at_before` in the first.
 
     `difference` is the mean distance of their pixels in percent of what is possible (0 = the same pixels); None where
     a picture is missing, the two have different sizes, or one is the framed winner of a sheet.
     """
 
     at: At
+    at_before: At
     label: str
     before: Path | Image.Image | None
     now: Path | Image.Image | None
@@ -93,15 +94,17 @@ def compare(before: Side, now: Side, on_pair: Callable[[], None] | None = None) 
     for entry in before.manifest.cells:
         theirs.setdefault(_place(before.manifest, entry, shared), entry)
     pairs = []
+    lonely = 0
     for entry in now.manifest.cells:
         found = theirs.pop(_place(now.manifest, entry, shared), None)
         if found is None or (found.recipe is None and entry.recipe is None):
+            lonely += entry.recipe is not None
             continue
         one, two = before.picture(found), now.picture(entry)
         same = bool(entry.key) and found.key == entry.key
         marked = _is_marked(before, found, one) or _is_marked(now, entry, two)
         apart = None if marked else difference(one, two, same=same)
-        pairs.append(Pair(entry.at, entry.label, one, two, apart, same))
+        pairs.append(Pair(entry.at, found.at, entry.label, one, two, apart, same))
         if on_pair is not None:
             on_pair()
     if not pairs:
@@ -111,7 +114,7 @@ def compare(before: Side, now: Side, on_pair: Callable[[], None] | None = None) 
             fix="Compare grids that overlap.",
         )
     left = sum(entry.recipe is not None for entry in theirs.values())
-    return Compared(before, now, tuple(pairs), (left, len(now.manifest.cells) - len(pairs)))
+    return Compared(before, now, tuple(pairs), (left, lonely))
 
 
 def _is_marked(side: Side, entry: Entry, picture: Path | Image.Image | None) -> bool:
@@ -243,7 +246,8 @@ def _row(row: Iterable[Place | None], pairs: Mapping[At, Pair], compared: Compar
     for place in row:
         pair = None if place is None else pairs.get(place.at)
         if place is None or pair is None:
-            found += [place and replace(place, picture=None, state="left out", reason="not in both"), None]
+            why = (place.reason if place is not None else "") or "not in both"
+            found += [place and replace(place, picture=None, state="left out", reason=why), None]
             continue
         told = (
             "" if pair.difference is None else "the same" if pair.difference == 0 else f"{pair.difference:.2g} % other"
@@ -286,21 +290,27 @@ def as_one_grid(compared: Compared, folder: Path, *, title: str) -> Manifest:
         pair = theirs.get(entry.at)
         if pair is None:
             continue
-        for index, (side, picture) in enumerate(((compared.before, pair.before), (compared.now, pair.now))):
+        then = compared.before.manifest.cell(pair.at_before)
+        # The second grid's shared values are not the first one's.
+        sides = (
+            (replace(then, recipe=compared.before.manifest.recipe_of(then)), compared.before, pair.before),
+            (entry, compared.now, pair.now),
+        )
+        for index, (one, side, picture) in enumerate(sides):
             name = f"pictures/{number:05d}-{index}.png"
             if isinstance(picture, Path):
                 link_or_copy(picture, folder / name)
             elif picture is not None:
                 (folder / "pictures").mkdir(parents=True, exist_ok=True)
                 picture.save(folder / name)
+            missing: State = "pending" if one.state == "ready" else one.state
             cells.append(
-                Entry(
+                replace(
+                    one,
                     at=(*entry.at, index),
                     label=f"{entry.label} ({side.called})",
-                    state="ready" if picture is not None else "pending",
+                    state="ready" if picture is not None else missing,
                     picture=name if picture is not None else "",
-                    key=entry.key,
-                    recipe=entry.recipe,
                 )
             )
     return replace(

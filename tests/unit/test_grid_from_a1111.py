@@ -9,7 +9,7 @@ from PIL import Image, PngImagePlugin
 
 from orchestrator.errors import InputError
 from orchestrator.grid.definition import AskedAxis, FurtherLora, Settings
-from orchestrator.grid.from_a1111 import from_infotext, from_picture, lora_names, renamed, with_axes
+from orchestrator.grid.from_a1111 import from_infotext, from_picture, from_text_file, lora_names, renamed, with_axes
 from orchestrator.grid.reading import read
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "a1111_sheets"
@@ -140,6 +140,15 @@ def test_pictures_without_their_text(ugly_path: Path) -> None:
     info.add_text("parameters", infotext())
     Image.new("RGB", (4, 4)).save(ugly_path / "b.png", pnginfo=info)
     assert from_picture(ugly_path / "b.png").definition.name == "b"
+
+
+def test_the_text_file_that_lies_beside_a_picture(ugly_path: Path) -> None:
+    (ugly_path / "a.txt").write_text(infotext(), encoding="utf-8")
+    assert from_text_file(ugly_path / "a.txt") == from_infotext(infotext(), "a")
+    for content in (b"hello", b"\xff\xfe"):
+        (ugly_path / "b.txt").write_bytes(content)
+        with pytest.raises(InputError, match="does not say how a picture was drawn"):
+            from_text_file(ugly_path / "b.txt")
 
 
 def test_drawn_again_with_other_axes() -> None:

@@ -7,9 +7,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from PIL import Image
 
+from orchestrator.errors import InputError
 from orchestrator.grid import manifest as manifests_
 from orchestrator.grid.before import keep_before
 from orchestrator.grid.crops import crops_of
@@ -18,7 +20,7 @@ from orchestrator.grid.manifest import Manifest
 from orchestrator.grid.materials import Materials
 from orchestrator.grid.regenerate import WithGaps, exactly
 from orchestrator.grid.sheet import draw_sheets
-from orchestrator.grid.side_by_side import Side, compare
+from orchestrator.grid.side_by_side import Side, as_one_grid, compare
 from orchestrator.render.cache import PictureCache
 from orchestrator.render.engine import Picture, Renderer
 from orchestrator.render.recipe import Recipe
@@ -124,6 +126,44 @@ def test_a_grid_is_kept_as_it_was_and_compared_to_itself(ugly_path: Path, manife
     ready = [entry for entry in manifest.cells if entry.picture]
     assert sum(pair.difference == 0 for pair in found.pairs) == len(ready)
     assert len(found.pairs) == sum(entry.recipe is not None for entry in manifest.cells)
+
+
+def test_two_grids_as_one_for_the_viewer_keep_each_its_recipes(ugly_path: Path) -> None:
+    from tests.unit.test_grid_changes import manifest as make
+
+    old, new = make(), make()
+    cells = [replace(entry, recipe={**(entry.recipe or {}), "prompt": "other"}) for entry in old.cells]
+    # The prompt is shared in one and the cells' own in the other.
+    shared = replace(
+        new, shared={"prompt": "mine"}, cells=tuple(replace(e, recipe=_without(e.recipe, "prompt")) for e in new.cells)
+    )
+    for name in ("old", "new"):
+        with_pictures(new, ugly_path / name)
+    sides = [
+        Side(name, one, lambda entry, name=name: ugly_path / name / entry.picture)
+        for name, one in (("old", replace(old, cells=tuple(cells))), ("new", shared))
+    ]
+    joined = as_one_grid(compare(*sides), ugly_path / "both", title="old | new")
+    assert (joined.axes[-1].values, len(joined.cells)) == (("old", "new"), 2 * len(new.cells))
+    prompts = {(entry.at[-1], (joined.recipe_of(entry) or {})["prompt"]) for entry in joined.cells}
+    assert prompts == {(0, "other"), (1, "mine")}
+    assert all((ugly_path / "both" / entry.picture).is_file() for entry in joined.cells)
+
+
+def _without(recipe: Any, name: str) -> dict[str, Any]:
+    return {key: value for key, value in recipe.items() if key != name}
+
+
+def test_grids_with_nothing_in_common_are_not_compared(ugly_path: Path) -> None:
+    from tests.unit.test_grid_changes import manifest as make
+
+    one = Side("one", make(), lambda entry: None)
+    axes = tuple(replace(axis, name=f"{axis.name} of another") for axis in make().axes)
+    with pytest.raises(InputError, match="varies epoch and two does not"):
+        compare(one, Side("two", replace(make(), axes=axes), lambda entry: None))
+    axes = tuple(replace(axis, values=tuple(f"{value}0" for value in axis.values)) for axis in make().axes)
+    with pytest.raises(InputError, match="no cell in common"):
+        compare(one, Side("two", replace(make(), axes=axes), lambda entry: None))
 
 
 def test_pieces_of_a_sheet_are_not_guessed(ugly_path: Path) -> None:
