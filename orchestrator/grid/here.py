@@ -19,7 +19,14 @@ from orchestrator.render.server import Server
 FilesOf = Callable[[str], Sequence[DeployedLora]]
 
 
-def plan_here(definitions: Iterable[Definition], server: Server, files_of: FilesOf, root: Path = Path()) -> list[Grid]:
+def no_runs(run: str) -> Sequence[DeployedLora]:
+    """`FilesOf` where there is no workspace: LoRA files are named by the axis `lora`. Raises `WorkspaceError`."""
+    raise WorkspaceError(f"There is no run {run} without a workspace.", fix="Name LoRA files by a `lora` axis.")
+
+
+def plan_here(
+    definitions: Iterable[Definition], server: Server, files_of: FilesOf = no_runs, root: Path = Path()
+) -> list[Grid]:
     """The grids of `definitions`. `root` is where relative init pictures start.
 
     Raises one `InputError` for everything that is wrong with any of them, before a picture is drawn.
