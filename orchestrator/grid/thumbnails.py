@@ -1,8 +1,8 @@
 """Thumbnails for the viewer: one small WebP a picture, made while pictures arrive.
 
-Two thousand pictures of 512×512 are a gigabyte once decoded, and a browser that scrolls decodes them again and again; at
-256 pixels they are a quarter of that and load from files of some 10 kB. One takes 9 ms of processor time on a picture of
-512×512, of which 5 go into reading the PNG (measured), and is made once: it is named by the recipe's key.
+Two thousand pictures of 512×512 are two gigabytes once decoded, and a browser that scrolls decodes them again and
+again; at 256 pixels they are a quarter of that, from files of some 10 kB. One takes 9 ms of processor time for a
+picture of 512×512, of which 5 go into reading the PNG (measured), and is made once: it is named by the recipe's key.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The viewer: a page that works from the disk, beside the pictures it shows.
 
-The page is `index.html` with style and behaviour in it; the cells come as a script of their own, `data.js`, because pages
-opened from the disk may not fetch anything. Nothing is asked of the network; the page's own policy forbids it.
+The page is `index.html` with style and behaviour in it; the cells come as a script of their own, `data.js`, because
+pages opened from the disk may not fetch anything. Nothing is asked of the network; the page's own policy forbids it.
 """
 
 from __future__ import annotations
@@ -17,13 +17,16 @@ from typing import Any
 from urllib.parse import quote
 
 from orchestrator.files import write_text
-from orchestrator.grid.manifest import Entry, Manifest, SheetEntry
+from orchestrator.grid.manifest import Entry, Manifest
 from orchestrator.grid.thumbnails import SIDE, existing, thumbnail_name
+from orchestrator.workspace import PROFILE_NAME
 
 VIEWER_NAME = "index.html"
 DATA_NAME = "data.js"
 #: In the order in which they build on each other.
-_SCRIPTS = ("model", "view", "notes", "filter", "layout", "cell", "table", "stage", "details", "large", "panels", "keys", "app")  # fmt: skip
+_SCRIPTS = (
+    "model", "view", "notes", "filter", "layout", "cell", "table", "stage", "details", "large", "panels", "keys", "app",
+)  # fmt: skip
 
 
 def write_viewer(folder: Path, manifest: Manifest, thumbnails: Mapping[str, str] | None = None) -> Path:
@@ -42,22 +45,22 @@ def write_data(folder: Path, manifest: Manifest, thumbnails: Mapping[str, str] |
         there = existing(folder)
         names = {entry.picture: thumbnail_name(entry.key) for entry in manifest.cells if entry.picture}
         thumbnails = {picture: name for picture, name in names.items() if name in there}
-    return write_text(folder / DATA_NAME, data_script(manifest, thumbnails))
+    # Where the folder is a workspace's own, the page can name commands on it.
+    own = folder.parent.name == "grids" and (folder.parent.parent / PROFILE_NAME).is_file()
+    return write_text(folder / DATA_NAME, data_script(manifest, thumbnails, folder.name if own else ""))
 
 
-def data_script(manifest: Manifest, thumbnails: Mapping[str, str]) -> str:
-    """The script that hands the grid to the page."""
-    text = json.dumps(_for_script(manifest, thumbnails), ensure_ascii=False, separators=(",", ":"))
+def data_script(manifest: Manifest, thumbnails: Mapping[str, str], folder: str = "") -> str:
+    """The script that hands the grid to the page; `folder` is its name among the workspace's grids."""
+    values = {**_for_script(manifest, thumbnails), "folder": folder}
+    text = json.dumps(values, ensure_ascii=False, separators=(",", ":"))
     # U+2028/9 end a line in older JavaScript, and "</" would end an inlined script.
     text = text.replace("</", "<\\/").replace("\u2028", "\\u2028").replace("\u2029", "\\u2029")
     return f"window.GRID = {text};\nif (window.showGrid) window.showGrid();\n"
 
 
 def _for_script(manifest: Manifest, thumbnails: Mapping[str, str]) -> dict[str, Any]:
-    shared = _sendable(manifest.shared)
-    axes = [
-        {"kind": axis.kind, "name": axis.name, "values": axis.values, "lora": axis.lora} for axis in manifest.axes
-    ]  # fmt: skip
+    axes = [{"name": axis.name, "values": axis.values, "lora": axis.lora} for axis in manifest.axes]
     width, height = _box(manifest)
     return {
         "id": identity(manifest),
@@ -69,14 +72,14 @@ def _for_script(manifest: Manifest, thumbnails: Mapping[str, str]) -> dict[str, 
         "y": manifest.y,
         "box": {"width": width, "height": height},
         "thumbnailSide": SIDE,
-        "shared": shared,
+        "shared": _sendable(manifest.shared),
         "highlighted": manifest.highlighted,
         "cells": [_cell(entry, thumbnails.get(entry.picture, "")) for entry in manifest.cells],
     }
 
 
 def identity(manifest: Manifest) -> str:
-    """What stars and notes are kept under in a browser: they outlive cells that are added and folders that are moved."""
+    """What stars and notes are kept under in a browser: they outlive cells that come and folders that move."""
     names = [manifest.name, manifest.title, sorted(axis.name for axis in manifest.axes)]
     return hashlib.sha256(json.dumps(names).encode("utf-8")).hexdigest()[:16]
 
@@ -106,7 +109,7 @@ def _sendable(recipe: Mapping[str, Any]) -> dict[str, Any]:
 
 def _box(manifest: Manifest) -> tuple[int, int]:
     """The smallest size that all pictures fit into."""
-    sizes = [recipe for recipe in (manifest.shared, *(entry.recipe or {} for entry in manifest.cells))]
+    sizes = [manifest.shared, *(entry.recipe or {} for entry in manifest.cells)]
     width = max((int(recipe["width"]) for recipe in sizes if recipe.get("width")), default=1)
     height = max((int(recipe["height"]) for recipe in sizes if recipe.get("height")), default=1)
     return width, height
@@ -123,7 +126,7 @@ def page(manifest: Manifest) -> str:
     style = _read("viewer.css")
     script = "\n".join(_read(f"{name}.js") for name in _SCRIPTS)
     sheets = "".join(
-        f'<li><a href="{html.escape(_address(sheet.file))}">{html.escape(sheet_words(manifest, sheet))}</a></li>'
+        f'<li><a href="{html.escape(_address(sheet.file))}">{html.escape(manifest.words_of(sheet))}</a></li>'
         for sheet in manifest.sheets
     )
     axes = "".join(
@@ -144,17 +147,6 @@ def page(manifest: Manifest) -> str:
     pieces = _read("page.html").split("<!--")
     filled = [parts[name] + rest for name, _, rest in (piece.partition("-->") for piece in pieces[1:])]
     return pieces[0] + "".join(filled)
-
-
-def sheet_words(manifest: Manifest, sheet: SheetEntry) -> str:
-    """What a sheet shows, in words: `seed 123456789, page 1 of 2`."""
-    fixed = [
-        f"{axis.name} {axis.values[index]}"
-        for axis, index in zip(manifest.axes, sheet.at, strict=True)
-        if index is not None and len(axis.values) > 1
-    ]
-    paged = [f"page {sheet.page} of {sheet.pages}"] if sheet.pages > 1 else []
-    return ", ".join([*fixed, *paged]) or "the whole grid"
 
 
 def _policy(style: str, script: str) -> str:

@@ -58,6 +58,7 @@ const CellNode = (() => {
     if (shown.state === "ready") {
       element.querySelector(".empty")?.remove();
       if (!image) element.prepend(image = node("img", { alt: "", decoding: "async", draggable: "false" }));
+      image.cell = shown;
       if (image.getAttribute("src") !== source) image.src = source;
     } else {
       image?.remove();
@@ -71,9 +72,9 @@ const CellNode = (() => {
 
   /** A picture that cannot be loaded: the full one in its place, else words. */
   const missing = (image) => {
-    const cell = Model.byPlace.get(image.closest("[data-name]")?.dataset.name);
+    const { cell } = image;
     if (!cell) return;
-    if (cell.thumb && image.getAttribute("src") === cell.thumb) { cell.thumb = ""; image.src = cell.picture; return; }
+    if (image.getAttribute("src") !== cell.picture) { cell.thumb = ""; image.src = cell.picture; return; }
     image.replaceWith(placeholder({ state: "failed", reason: "The file is not there any more: " + decodeURIComponent(cell.picture) }));
   };
 

@@ -17,9 +17,25 @@ const Details = (() => {
     return App.say(done ? `Copied: ${what}` : "The browser refuses to copy; select the text in the details");
   };
 
-  /** The command that draws this cell again; the terminal stands in the workspace. */
-  const commandOf = (cell) => Model.data.commands ? Model.data.commands.replace("{cell}", quoted(Model.axes.map((axis, index) => [axis.name, Model.valueOf(cell, index)]))) : "";
-  const quoted = (pairs) => pairs.filter(([, value]) => value !== null).map(([name, value]) => `${name}=${value}`).join(", ");
+  // A command is pasted into a shell: names that a shell could read as more than a name are not offered.
+  const isSafe = (text) => /^[\p{L}\p{N} _.,=+()#/~@-]+$/u.test(text) && !text.startsWith("-");
+  const command = (...words) => (words.every(isSafe) ? ["orchestrator grid", ...words.map((word) => (/[^\w./=-]/.test(word) ? `"${word}"` : word))].join(" ") : "");
+
+  /** A place as the command line reads it. */
+  const addressOf = (cell) => [...(cell.bare ? ["no LoRA"] : []), ...Model.axes.map((axis, index) => {
+    const value = Model.valueOf(cell, index);
+    if (value === null || axis.values.length < 2) return "";
+    return `${axis.name}=${value.length <= 40 && isSafe(value) && !/[,=#]/.test(value) ? value : `#${cell.at[index] + 1}`}`;
+  }).filter(Boolean)].join(",");
+
+  /** Commands on this cell, for a terminal in the workspace: [command, what it does]. None where the folder is elsewhere. */
+  const commandsOf = (cell, reference) => {
+    const { folder } = Model.data;
+    if (!folder) return [];
+    const again = cell.state === "ready" ? [command("regenerate", `grids/${folder}/${decodeURIComponent(cell.picture)}`), "Draws this cell again"] : [command("regenerate", folder), "Draws what is missing"];
+    const difference = reference && cell.state === "ready" && reference.state === "ready" ? [[command("difference", folder, addressOf(reference), addressOf(cell)), "Shows what differs from the reference"]] : [];
+    return [again, ...difference].filter(([text]) => text);
+  };
 
   const words = (value) => (Array.isArray(value) ? value.map(words).join("\n") : typeof value === "object" && value !== null ? Object.entries(value).map(([name, inner]) => `${name}: ${words(inner)}`).join("\n") : String(value));
 
@@ -50,7 +66,6 @@ const Details = (() => {
     const redrawn = mark.key && cell.key && mark.key !== cell.key;
     const reference = View.pin && View.pin !== cell.name ? Model.byPlace.get(View.pin) : null;
     const button = (label, action, title = "") => { const made = node("button", { type: "button", title }, label); made.addEventListener("click", action); return made; };
-    const command = commandOf(cell);
     element.replaceChildren(
       node("h3", {}, cell.label),
       ...(cell.state === "ready" ? [] : [CellNode.placeholder(cell)]),
@@ -59,10 +74,10 @@ const Details = (() => {
       ...(redrawn ? [node("p", { class: "redrawn" }, "Star and note were made on an earlier picture of this cell; it was drawn anew since.")] : []),
       node("p", { class: "tools" }, button("Copy prompt", () => copy(Model.promptOf(cell), "the prompt"), "P"), button("Copy for A1111", () => copy(Model.parametersOf(cell), "prompt and settings, as A1111 reads them"), "Prompt and settings as A1111 writes them: paste them into its prompt field and press ↙"),
         ...(cell.picture ? [node("a", { href: cell.picture, target: "_blank", rel: "noopener", class: "button" }, "Open file")] : [])),
-      ...(command ? [node("p", { class: "command" }, node("code", {}, command), button("Copy command", () => copy(command, "the command"), "Draws this cell again"))] : []),
+      ...commandsOf(cell, reference).map(([text, what]) => node("p", { class: "command" }, node("span", { class: "soft" }, what), node("code", {}, text), button("Copy command", () => copy(text, "the command"), what))),
       node("dl", { class: "pairs" }, ...rowsOf(cell).flatMap(([name, value]) => [node("dt", {}, name), node("dd", {}, value)])),
     );
   };
 
-  return { fill, copy, commandOf };
+  return { fill, copy, commandsOf };
 })();

@@ -74,6 +74,14 @@ const Table = (() => {
     return found;
   };
 
+  /** Put an element among its siblings by its place: whoever listens to the page hears it in the order it is seen. */
+  const insert = (parent, element, place) => {
+    element.place = place;
+    let before = null;
+    for (let other = parent.lastElementChild; other && other.place > place; other = other.previousElementSibling) before = other;
+    parent.insertBefore(element, before);
+  };
+
   const rowNode = (r) => {
     let row = rowNodes.get(r);
     if (row) return row;
@@ -94,7 +102,7 @@ const Table = (() => {
       row.append(header);
     }
     rowNodes.set(r, row);
-    canvas.append(row);
+    insert(canvas, row, r);
     return row;
   };
 
@@ -115,9 +123,9 @@ const Table = (() => {
         const caption = node("span", { class: "caption", title: words }, words);
         caption.style.left = element.style.left; caption.style.width = g.width + "px"; caption.style.top = g.height + "px";
         element.caption = caption;
-        rowNode(r).append(element, caption);
+        insert(rowNode(r), caption, c + 0.5);
       }
-      if (!element.isConnected) rowNode(r).append(element);
+      insert(rowNode(r), element, c);
       element.at = [r, c];
       cellNodes.set(key, element);
     }
