@@ -6,7 +6,8 @@ from pathlib import Path
 
 import click
 
-from orchestrator.cli.grid_again import compare_grids, open_viewer, regenerate, show
+from orchestrator.cli.grid_again import regenerate
+from orchestrator.cli.grid_compare import compare_grids, open_viewer, show
 from orchestrator.cli.grid_pictures import animate, difference
 from orchestrator.cli.grid_render import render
 from orchestrator.cli.options import json_option, workspace_option

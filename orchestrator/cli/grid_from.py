@@ -43,9 +43,9 @@ def from_picture(
     from orchestrator.cli.console import note
     from orchestrator.errors import InputError
     from orchestrator.grid import from_a1111
-    from orchestrator.grid.again import place_a1111
     from orchestrator.grid.definition import from_command_line, further_lora
     from orchestrator.grid.embedded import from_sheet
+    from orchestrator.grid.placing import place_a1111
 
     if len(names) != 1:
         raise click.UsageError("Give the new grid one NAME.")

@@ -55,11 +55,10 @@ def main() -> None:
                 ("exactly (regenerate --exact)", ("regenerate", "face", "--exact")),
                 ("starting and reading alone (list)", ("list",)),
             ):
-                seconds, answers = zip(
-                    *(command(workspace, server.url, *arguments) for _ in range(ROUNDS)), strict=True
-                )
+                rounds = [command(workspace, server.url, *arguments) for _ in range(ROUNDS)]
+                seconds, used, answers = zip(*rounds, strict=True)
                 told = "" if arguments == ("list",) else f", {statistics.median(seconds) / LIMIT_S:.2f} of {LIMIT_S} s"
-                print(f"{name}: {statistics.median(seconds):.2f} s{told}")
+                print(f"{name}: {statistics.median(seconds):.2f} s, processor {statistics.median(used):.2f} s{told}")
                 assert arguments == ("list",) or "nothing changed" in answers[0]
             make_lora(files / f"ai_model_v4-{EPOCHS[3]:06d}.safetensors", "ai_model_v4", EPOCHS[3], person=99)
             ledger = home / "drawn.jsonl"

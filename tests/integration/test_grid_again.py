@@ -298,7 +298,7 @@ def test_the_commands_of_the_how_to_run_as_they_stand(
         finish_run(workspace, f"ai_model_{version}", person=person)
         assert run(workspace, "render", "face")[0] == 0
     monkeypatch.chdir(workspace.root)
-    monkeypatch.setattr("orchestrator.cli.grid_again._has_display", lambda: False)
+    monkeypatch.setattr("orchestrator.cli.grid_compare._has_display", lambda: False)
     shutil.copyfile(workspace.grid("v4 face") / "sheet-seed-123456789.png", "sheet-from-a-friend.png")
     with A1111(sandbox_server.url) as client:
         entry = next(entry for entry in client.loras() if entry.name == "ai_model_v2-000040")
@@ -381,10 +381,10 @@ def test_open_prints_the_path_where_there_is_no_display(
 ) -> None:
     opened: list[str] = []
     monkeypatch.setattr("webbrowser.open", lambda url: opened.append(url) or True)
-    monkeypatch.setattr("orchestrator.cli.grid_again._has_display", lambda: False)
+    monkeypatch.setattr("orchestrator.cli.grid_compare._has_display", lambda: False)
     code, out, err = run(workspace, "open", "face")
     assert (code, Path(out.strip()).is_file(), opened) == (0, True, [])
     assert "no browser" in err
-    monkeypatch.setattr("orchestrator.cli.grid_again._has_display", lambda: True)
+    monkeypatch.setattr("orchestrator.cli.grid_compare._has_display", lambda: True)
     assert run(workspace, "open", "face")[0] == 0
     assert opened == [(workspace.grid("v4 face") / "index.html").resolve().as_uri()]

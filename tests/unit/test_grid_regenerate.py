@@ -18,9 +18,10 @@ from orchestrator.grid.crops import crops_of
 from orchestrator.grid.embedded import from_file, from_sheet
 from orchestrator.grid.manifest import Manifest
 from orchestrator.grid.materials import Materials
+from orchestrator.grid.pairs import Side, compare
 from orchestrator.grid.regenerate import WithGaps, exactly
 from orchestrator.grid.sheet import draw_sheets
-from orchestrator.grid.side_by_side import Side, as_one_grid, compare
+from orchestrator.grid.side_by_side import as_one_grid
 from orchestrator.render.cache import PictureCache
 from orchestrator.render.engine import Picture, Renderer
 from orchestrator.render.recipe import Recipe
