@@ -10,12 +10,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path, PurePosixPath, PureWindowsPath
-from typing import Any
+from typing import Annotated, Any
 
 from orchestrator.errors import InputError
 from orchestrator.files import storage_error
 from orchestrator.grid import manifest as manifests
-from orchestrator.grid.manifest import Entry, Manifest
+from orchestrator.grid.manifest import Entry, Manifest, State
 from orchestrator.grid.picture_text import MAX_TEXT_BYTES, read_texts
 from orchestrator.render import recipe as recipes
 from orchestrator.render.recipe import Recipe
@@ -27,7 +27,8 @@ SHEET_CHUNK = "orchestrator sheet"
 #: Objects, lists and commas in a manifest: a grid of 60,000 cells has a fifth. As Python values they take some 200 MB.
 MAX_CONTAINERS = 600_000
 MAX_COMMAS = 4_000_000
-#: What a manifest with more cells could only be by mistake or malice: no sheet shows so many.
+#: LoRA files in one picture: more than any graphics card could load.
+MAX_LORAS = 64
 _DRAW_FIX = "Draw it again where it comes from, with `orchestrator grid render`."
 
 
@@ -78,6 +79,8 @@ def from_text(text: str, source: str) -> Manifest:
     try:
         _shape().validate_python(values)
         manifest = manifests.from_dict(values)
+        if not all(isinstance(value, str) for value in manifest.made_with.values()):
+            raise ValueError("made_with: what it names is no text")
         for entry in manifest.cells:
             _check_cell(manifest, entry)
     except ValidationError as error:
@@ -102,6 +105,8 @@ def _check_cell(manifest: Manifest, entry: Entry) -> None:
     if values is None:
         return
     try:
+        if len(values.get("loras", ())) > MAX_LORAS:
+            raise ValueError(f"it has more than {MAX_LORAS} LoRA files")
         # The one takes no field it does not know, the other looks at the types.
         recipes.from_dict({**values, "init_path": None, "mask_path": None})
         recipe: Recipe = _recipe_shape().validate_python({**values, "init_path": None, "mask_path": None})
@@ -158,9 +163,25 @@ def _refused(source: Path | str, why: str, fix: str) -> InputError:
 
 @lru_cache(maxsize=1)
 def _shape() -> Any:
-    from pydantic import TypeAdapter
+    """The types of a manifest as JSON has it. It stops at the first wrong element of each list: to name a million of
+    them would take gigabytes.
+    """
+    from pydantic import FailFast, TypeAdapter, create_model
 
-    return TypeAdapter(Manifest)
+    place = Annotated[list[int | None], FailFast()]
+    axis = create_model("axis", kind=(str, ...), name=(str, ...), values=(Annotated[list[str], FailFast()], ...))
+    sheet = create_model("sheet", file=(str, ...), at=(place, ...))
+    cell = create_model(
+        "cell", at=(place, ...), label=(str, ...), state=(State, ...), picture=(str, ""), key=(str, ""),
+        reason=(str, ""), cached=(bool, False), recipe=(dict[str, Any] | None, None), seconds=(float | None, None),
+    )  # fmt: skip
+    manifest = create_model(
+        "manifest", name=(str, ...), title=(str, ...), simulated=(bool, ...), definition=(dict[str, Any], ...),
+        axes=(Annotated[list[axis], FailFast()], ...), baseline=(bool, ...), shared=(dict[str, Any], ...),
+        cells=(Annotated[list[cell], FailFast()], ...), highlighted=(Annotated[list[place], FailFast()], []),
+        sheets=(Annotated[list[sheet], FailFast()], []), drawn=(str, ""), made_with=(dict[str, Any], {}),
+    )  # fmt: skip
+    return TypeAdapter(manifest)
 
 
 @lru_cache(maxsize=1)

@@ -6,6 +6,7 @@ one sentence each; what would make the pictures other ones silently is refused.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -41,8 +42,9 @@ _OF_THE_WEBUI = {
 }  # fmt: skip
 #: Longest value told in a note.
 _LONG = 80
-#: Letters of a text file read at most: no infotext is so long.
-_MOST_TEXT = 1_000_000
+#: Letters of an infotext at most, and of all prompts that one axis makes: no person writes so much.
+_MOST_TEXT = 200_000
+_MOST_PROMPTS = 5_000_000
 
 
 @dataclass(frozen=True)
@@ -80,7 +82,7 @@ def from_text_file(path: Path, *, init: str = "") -> FromA1111:
     """What the text that A1111 saves beside a picture says (as `from_picture`). Raises `InputError`, `StorageError`."""
     try:
         with path.open(encoding="utf-8") as stream:
-            text = stream.read(_MOST_TEXT)
+            text = stream.read(_MOST_TEXT + 1)
     except UnicodeDecodeError:
         text = ""
     except OSError as error:
@@ -95,6 +97,11 @@ def from_infotext(text: str, name: str, *, source: str = "The picture", init: st
 
     Raises `InputError` for an infotext without what every picture has, and for img2img without its `init` picture.
     """
+    if len(text) > _MOST_TEXT:
+        raise InputError(
+            f"{source} carries a text of more than {_MOST_TEXT:,} letters, which no person wrote.",
+            fix="Do not trust this file.",
+        )
     said = parse(text)
     fields = said.fields
     notes: list[str] = []
@@ -114,6 +121,8 @@ def from_infotext(text: str, name: str, *, source: str = "The picture", init: st
             vae=fields.get("VAE", ""),
             denoising_strength=float(fields.get("Denoising strength", Settings.denoising_strength)),
         )
+        if not all(map(math.isfinite, (settings.cfg_scale, settings.denoising_strength))):
+            raise ValueError("a number is none")
         seed = str(int(fields["Seed"]))
     except (KeyError, ValueError) as error:
         missing = f"{error.args[0]} is missing" if isinstance(error, KeyError) else str(error)
@@ -247,6 +256,12 @@ def _axes(said: Infotext, axes: Sequence[PlotAxis], *, with_init: bool) -> tuple
 
 def _replaced(said: Infotext, axis: PlotAxis) -> tuple[list[AskedAxis], str]:
     """A `Prompt S/R` axis: of LoRA files, of weights, of words, or none that we can draw (with a note)."""
+    shown = _cut(", ".join(axis.values))
+    first = axis.values[0] if axis.values else ""
+    found = sum(text.count(first) for text in (said.prompt, said.negative_prompt)) if first else 0
+    length = len(said.prompt) + len(said.negative_prompt)
+    if not first or sum(length + found * len(value) for value in axis.values) > _MOST_PROMPTS:
+        return [], f"The axis Prompt S/R ({shown}) makes no prompts that could be drawn: it is left out."
     texts = [replace_in(said.prompt, said.negative_prompt, axis, value) for value in axis.values]
     bare = [without_tags(prompt) for prompt, _ in texts]
     words = {text for text, _ in bare}
@@ -266,7 +281,6 @@ def _replaced(said: Infotext, axis: PlotAxis) -> tuple[list[AskedAxis], str]:
         together = "the name and the weight of a LoRA"
     elif len(words) > 1 and len(negatives) > 1:
         together = "prompt and negative prompt"
-    shown = _cut(", ".join(axis.values))
     if together:
         return [], (
             f"The axis Prompt S/R ({shown}) changes {together} together, which is no axis of ours: every picture is "

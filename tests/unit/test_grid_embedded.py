@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
@@ -122,6 +123,20 @@ def test_text_that_describes_no_grid_we_can_read(text: str) -> None:
 def test_more_parts_than_any_grid_are_refused_before_they_are_built() -> None:
     assert "more parts than any grid" in why('{"cells":[' + "[]," * 700_000 + "[]]}")
     assert "more parts than any grid" in why('{"cells":[' + "1," * 4_100_000 + "1]}")
+
+
+def test_a_million_wrong_parts_are_one_sentence_in_bounded_memory() -> None:
+    for text in (
+        json.dumps(small(cells=[])).replace('"cells": []', '"cells": [' + "{}," * 200_000 + "{}]"),
+        json.dumps(small(made_with={})).replace('"made_with": {}', '"made_with": {' + '"a": 1,' * 200_000 + '"b": 1}'),
+        with_cell(recipe={**small()["cells"][0]["recipe"], "loras": [RECIPE.to_dict()["loras"][0]] * 100}),
+    ):
+        tracemalloc.start()
+        try:
+            why(text)
+            assert tracemalloc.get_traced_memory()[1] < 200 << 20
+        finally:
+            tracemalloc.stop()
 
 
 def test_a_recipe_brings_no_path_of_another_machine() -> None:

@@ -5,8 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from PIL import Image, PngImagePlugin
 
+from orchestrator.a1111.infotext import write_fields
 from orchestrator.errors import InputError
 from orchestrator.grid.definition import AskedAxis, FurtherLora, Settings
 from orchestrator.grid.from_a1111 import from_infotext, from_picture, from_text_file, lora_names, renamed, with_axes
@@ -173,3 +176,32 @@ def test_lora_files_are_called_as_the_server_calls_them() -> None:
     assert lora_names(found.definition) == ["style", "other"]
     asked = renamed(found, {"style": "style-here"})
     assert asked.axes[0].values == ("style-here", "other")
+
+
+@given(data=st.data())
+def test_no_text_leads_to_anything_but_one_sentence(data: st.DataObject) -> None:
+    label = data.draw(st.sampled_from(["Prompt S/R", "Seed", "Steps", "Sampler", "Size", "CFG Scale", "Nothing", "?"]))
+    values = data.draw(st.text("a1,-+()[] .x>:<", max_size=30))
+    text = infotext(more=f", X Type: {label}, X Values: {write_fields({'v': values})[3:]}", negative="bad")
+    start = data.draw(st.integers(0, len(text)))
+    cut = data.draw(st.integers(0, 6))
+    text = text[:start] + data.draw(st.text(max_size=6)) + text[start + cut :]
+    try:
+        found = from_infotext(text, "g")
+    except InputError as error:
+        assert error.fix
+    else:
+        assert isinstance(read(found.definition).problems, tuple)
+
+
+def test_a_text_that_would_fill_the_memory_is_refused() -> None:
+    bomb = infotext("a" * 50_000, more=plot(("Prompt S/R", "a," + "b" * 50_000)))
+    assert "makes no prompts that could be drawn" in from_infotext(bomb, "g").notes[0]
+    with pytest.raises(InputError, match="no person wrote"):
+        from_infotext(infotext("a" * 300_000), "g")
+    # a line without a colon
+    with pytest.raises(InputError, match="does not say all"):
+        from_infotext("a\nSteps: 1, " + "x" * 100_000, "g")
+    for number in ("nan", "inf"):
+        with pytest.raises(InputError, match="does not say all"):
+            from_infotext(infotext().replace("CFG scale: 7", f"CFG scale: {number}"), "g")
