@@ -37,21 +37,26 @@ def wrap(text: str, width: int, measure: Callable[[str], float], *, lines: int =
     Breaks at blanks; between any two characters where one of them is Chinese, Japanese or Korean; and inside a word
     only when the word alone is too wide. With `lines` > 0 the rest is cut off with an ellipsis.
     """
+    size = functools.cache(measure)
     result: list[str] = []
     for paragraph in text.splitlines() or [""]:
-        if lines and len(result) > lines:
-            break
-        line = ""
+        line, used = "", 0.0
         for piece in _pieces(paragraph):
-            if not line.strip() or measure((line + piece).rstrip()) <= width:
+            if lines and len(result) > lines:
+                break
+            # Pieces are measured one by one: a whole line again for each of its words takes ten times as long.
+            if not line.strip() or used + size(piece.rstrip()) <= width:
                 line = line + piece if line.strip() else piece.lstrip()
+                used = used + size(piece) if line != piece.lstrip() else size(line)
             else:
                 result.append(line.rstrip())
                 line = piece.lstrip()
-            while measure(line.rstrip()) > width and len(line) > 1:
-                cut = max((n for n in range(1, len(line)) if measure(line[:n]) <= width), default=1)
+                used = size(line)
+            while used > width and len(line) > 1 and line.strip() and size(line.rstrip()) > width:
+                cut = next((n for n in range(1, len(line)) if size(line[: n + 1]) > width), len(line) - 1)
                 result.append(line[:cut])
                 line = line[cut:]
+                used = size(line)
         result.append(line.rstrip())
     if lines and len(result) > lines:
         last = result[lines - 1]

@@ -176,7 +176,7 @@ class _Layout:
         self._gutter(inner)
         self.left = self.margin + self.gutter
         # A narrow sheet is given room for its title.
-        self.inner = max(inner, min(round(self.text * 30), round(width * 2.5)))
+        self.inner = max(inner, min(round(self.text * 30), round(width * 2.5)), self.small * 9)
         self.width = self.left + self.inner + self.margin
         self.xs = self._columns()
         self.top = self._heading()
@@ -400,18 +400,22 @@ def _fitted(words: Sequence[str], room: int, size: int, height: int, *, lines: i
     short = all(len(word) <= _SHORT for word in flat)
     # Short heads stand on one line, in smaller letters if need be; long ones are broken in larger letters.
     for most_lines in (1, lines) if short else (lines,):
-        cut: list[list[str]] = []
+        cut: dict[str, list[str]] = {}
         used = size
         for share in _SHRINK:
             used = max(9, round(size * share))
             face = font(used, bold=True)
             most = max(1, height // line_height(used))
             most = min(most, most_lines) if most_lines else most
-            whole = [wrap(word, room, face.getlength) for word in flat]
-            cut = [wrap(word, room, face.getlength, lines=most) for word in flat]
-            if max(map(len, whole)) <= most and not any(_broken(word, room, face.getlength) for word in flat):
-                return [(used, one) for one in cut]
-    return [(used, one) for one in cut]
+            measure = face.getlength
+            # One line more than there may be tells whether all of it fits.
+            trial = {word: wrap(word, room, measure, lines=most + 1) for word in dict.fromkeys(flat)}
+            if all(len(lines_of) <= most for lines_of in trial.values()) and not any(
+                _broken(word, room, measure) for word in trial
+            ):
+                return [(used, trial[word]) for word in flat]
+            cut = {word: wrap(word, room, measure, lines=most) for word in trial}
+    return [(used, cut[word]) for word in flat]
 
 
 def _broken(word: str, room: int, measure: Callable[[str], float]) -> bool:

@@ -14,7 +14,7 @@ from typing import Final, Literal
 
 from PIL import Image
 
-from orchestrator.errors import PictureError
+from orchestrator.errors import InputError, PictureError
 from orchestrator.files import beside, open_picture
 from orchestrator.grid import manifest as manifests
 from orchestrator.grid import png_stream
@@ -151,33 +151,43 @@ def _within(image: Image.Image, side: int) -> Image.Image:
 def tiled(page: Page, cell: tuple[int, int], side: int, pixels: int = 0) -> list[Plan]:
     """`page` with cells of that size on as few sheets as stay within `side` and `pixels` (0 = any number).
 
-    Every sheet repeats the heads and the baseline. Where a single cell is too large, cells are shrunk.
+    Every sheet repeats the heads and the baseline. Where a single cell is too large, cells are shrunk. Raises
+    `InputError` when the labels alone are larger than that.
     """
     across = down = 1
     while True:
         parts = divided(page, across, down)
-        plans = [lay_out(part, cell) for part in parts]
-        wide = max(plan.width for plan in plans) / side
-        tall = max(plan.height for plan in plans) / side
-        large = max(plan.width * plan.height for plan in plans) / pixels if pixels else 0.0
-        if max(wide, tall, large) <= 1:
-            return plans
-        before = len(parts)
-        first = plans[0]
+        # The first page is the largest but for its labels: the others are looked at when it fits.
+        over = _over(lay_out(parts[0], cell), side, pixels)
+        if max(over) <= 1:
+            plans = [lay_out(part, cell) for part in parts]
+            worst = max((_over(plan, side, pixels) for plan in plans), key=max)
+            if max(worst) <= 1:
+                return plans
+            over = worst
+        wide, tall, large = over
+        columns, rows = len(parts[0].columns) * len(parts[0].blocks), len(parts[0].rows)
         # What is longer is cut, so that pages come out near to square.
-        wider = wide > 1 or (tall <= 1 and first.width >= first.height)
-        if wider:
-            across = max(across + 1, int(across * wide))
+        cut_columns = wide > 1 or (tall <= 1 and columns * cell[0] >= rows * cell[1])
+        for by_columns in (cut_columns, not cut_columns):
+            if by_columns and len(divided(page, across + 1, down)) > len(parts) and (wide > 1 or large > 1):
+                across = max(across + 1, int(across * wide))
+                break
+            if not by_columns and len(divided(page, across, down + 1)) > len(parts) and (tall > 1 or large > 1):
+                down = max(down + 1, int(down * tall))
+                break
         else:
-            down = max(down + 1, int(down * tall))
-        if len(divided(page, across, down)) == before:
-            if wider and large > 1 and wide <= 1 and len(divided(page, across, down + 1)) > before:
-                down += 1
-                continue
-            if not wider and large > 1 and tall <= 1 and len(divided(page, across + 1, down)) > before:
-                across += 1
-                continue
+            if max(cell) == 1:
+                raise InputError(
+                    f"The labels of {page.title!r} alone are larger than a page of {side} pixels.",
+                    fix="Shorten the names and prompts of its axes.",
+                )
             cell = (max(1, round(cell[0] * 0.8)), max(1, round(cell[1] * 0.8)))
+
+
+def _over(plan: Plan, side: int, pixels: int) -> tuple[float, float, float]:
+    """How many times as wide, as high and as large as it may be; 1 = just fits."""
+    return plan.width / side, plan.height / side, plan.width * plan.height / pixels if pixels else 0.0
 
 
 def picture_size(folder: Path, state: Manifest) -> tuple[int, int]:
