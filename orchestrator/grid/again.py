@@ -23,7 +23,7 @@ from orchestrator.grid.origin import Origin, folder_for
 from orchestrator.grid.pairs import Side
 from orchestrator.grid.placing import checkpoint_here, files_here, place_a1111
 from orchestrator.grid.planning import plan
-from orchestrator.grid.reading import read
+from orchestrator.grid.reading import MANY_CELLS, count, read
 from orchestrator.grid.regenerate import Again, WithGaps, exactly, today
 from orchestrator.grid.render import GridResult, render_grid
 from orchestrator.grid.stock import take_stock
@@ -95,6 +95,7 @@ def plan_again(
     else:
         definition = _definition(origin, profile, workspace, init)
         server, notes = _server(definition, old, server)
+        _check_size(definition, origin)
     renderer = renderer if server is renderer.server else replace(renderer, server=server)
     materials = Materials(
         server,
@@ -185,6 +186,21 @@ def _definition(origin: Origin, profile: Profile, workspace: Workspace, init: Pa
             fix="Name that picture with --init FILE.",
         )
     return then
+
+
+def _check_size(definition: Definition, origin: Origin) -> None:
+    """Raise `InputError` for a file from elsewhere that asks for far more than it shows."""
+    reading, shown = read(definition), len(origin.manifest.cells)
+    lengths = [max(1, len(axis.values)) for axis in reading.axes]
+    asked = count(lengths, [axis.kind.lora for axis in reading.axes], baseline=reading.baseline)
+    # The sheets of a grid too large for their text hold no cells at all.
+    most = max(MANY_CELLS, 2 * shown) if shown else 10 * MANY_CELLS
+    if not origin.trusted and asked > most:
+        raise InputError(
+            f"{origin.source} asks for {asked:,} cells and holds {shown:,}.",
+            cause="Somebody has changed it: a grid's definition and its cells go together.",
+            fix="Draw what it holds, with --exact." if shown else "Have the grid's manifest.json sent as well.",
+        )
 
 
 def _server(definition: Definition, old: Manifest, server: Server) -> tuple[Server, list[str]]:

@@ -241,6 +241,11 @@ def test_a_strangers_recipe_gets_no_extensions_and_no_paths(
     sent.write_text(json.dumps(values), encoding="utf-8")
     told = run(elsewhere, "regenerate", sent, "--exact", "--dry-run")[1]
     assert "sets the webui's option 'outdir_samples', which a file from elsewhere may not" in told
+    values["shared"] |= {"options": ""}
+    values["definition"]["axes"][2]["values"] = "1-90000"
+    sent.write_text(json.dumps(values), encoding="utf-8")
+    code, _, err = run(elsewhere, "regenerate", sent, "--dry-run")
+    assert (code, "asks for " in err, "with --exact" in err) == (3, True, True)
 
 
 def test_a_sheet_of_a1111s_own_plot(
