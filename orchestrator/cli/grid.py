@@ -8,7 +8,7 @@ import click
 
 from orchestrator.cli.grid_again import regenerate
 from orchestrator.cli.grid_compare import compare_grids, open_viewer, show
-from orchestrator.cli.grid_pictures import animate, difference
+from orchestrator.cli.grid_pictures import animate, difference, sheets
 from orchestrator.cli.grid_render import render
 from orchestrator.cli.options import json_option, workspace_option
 
@@ -22,6 +22,7 @@ for each in (render, regenerate, compare_grids, show, open_viewer):
     command.add_command(each)
 command.add_command(animate)
 command.add_command(difference)
+command.add_command(sheets)
 
 
 @command.command("list")

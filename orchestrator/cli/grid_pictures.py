@@ -1,4 +1,4 @@
-"""`orchestrator grid animate` and `grid difference`: pictures made of the cells of a grid."""
+"""`orchestrator grid animate`, `difference` and `sheets`: pictures made of the cells of a grid."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from orchestrator.cli.options import json_option, workspace_option
 
 if TYPE_CHECKING:
     from orchestrator.grid.manifest import Manifest
+    from orchestrator.grid.sheet import Format
 
 
 @click.command("animate")
@@ -74,6 +75,39 @@ def difference(name: str, first: str, second: str, target: Path | None, folder: 
         return
     answer(found.summary)
     answer(str(path))
+
+
+@click.command("sheets")
+@click.argument("name")
+@click.option(
+    "--format",
+    "kind",
+    type=click.Choice(["png", "webp", "jpeg"]),
+    default="jpeg",
+    show_default=True,
+    help="WebP and JPEG are smaller and lose a little; large grids come in several pages.",
+)
+@click.option("--cell", default=0, show_default=True, help="Longer side of cells in pixels; 0 = as the pictures are.")
+@click.option(
+    "--out",
+    "target",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="The folder. Default: the grid's own, for PNG its folder sheets.",
+)
+@workspace_option
+def sheets(name: str, kind: Format, cell: int, target: Path | None, folder: Path) -> None:
+    """Draw the sheets of the grid NAME in another format or size, from the pictures that are there.
+
+    `grid render` draws them as PNG with full-size cells. What this draws is not kept up to date by it.
+    """
+    from orchestrator.cli.console import answer
+    from orchestrator.grid.sheet import draw_sheets
+
+    grid, manifest = _open(folder, name)
+    # In its own folder the grid's PNG sheets have the same names.
+    place = target or (grid / "sheets" if kind == "png" else grid)
+    for sheet in draw_sheets(grid, manifest, format=kind, max_cell=cell, target=place).sheets:
+        answer(str(place / sheet.file))
 
 
 def _open(folder: Path, name: str) -> tuple[Path, Manifest]:

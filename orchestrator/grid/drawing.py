@@ -124,7 +124,7 @@ def _finished(band: _Band, plan: Plan) -> Strip:
             band.paste(_without(Place(None, "failed", problem), cell.box, plan), cell.box.x, cell.box.y)
         elif cell.place.highlighted:
             size = max(9, min(plan.text, cell.box.width // 5))
-            band.paste(_star(round(size * 1.5), round(size * 1.05)), cell.box.x, cell.box.y)
+            band.paste(_diamond(round(size * 1.5), round(size * 1.05)), cell.box.x, cell.box.y)
     return band.canvas
 
 
@@ -213,16 +213,16 @@ def hatched(width: int, height: int, *, step: int = 0, colour: str = HATCH) -> I
     return image
 
 
-def _star(side: int, size: int) -> Strip:
+def _diamond(side: int, size: int) -> Strip:
     image = Image.new("RGB", (side, side), WINNER)
-    ImageDraw.Draw(image).text((side / 2, side / 2), "★", fill="white", font=font(size), anchor="mm")
+    ImageDraw.Draw(image).text((side / 2, side / 2), "◆", fill="white", font=font(size), anchor="mm")
     return np.asarray(image)
 
 
 def _swatch(swatch: Swatch) -> Strip:
     side = swatch.box.width
     if swatch.kind == "highlighted":
-        return _star(side, max(7, round(side * 0.7)))
+        return _diamond(side, max(7, round(side * 0.7)))
     image = (
         hatched(side, side, step=max(4, side // 4), colour=PENDING[1])
         if swatch.kind == "left out"

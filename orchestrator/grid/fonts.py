@@ -1,6 +1,6 @@
 """The fonts of sheets, which know Latin, Japanese, the common Chinese and Korean characters; and wrapping by pixels.
 
-They come with the package (decision 0019), so that a sheet looks the same on every machine.
+They come with the package (decision 0020), so that a sheet looks the same on every machine.
 """
 
 from __future__ import annotations

@@ -18,8 +18,8 @@ PAPER: Final = "#ffffff"
 INK: Final = "#1c2430"
 SOFT: Final = "#5b6675"
 RULE: Final = "#c9d0d9"
-#: The frame of a highlighted cell.
-WINNER: Final = "#d97706"
+#: The frame of a winner, as in the viewer.
+WINNER: Final = "#1d6b3c"
 FAILED: Final = ("#fbe9e7", "#8c1d18")
 PENDING: Final = ("#eef1f4", "#5b6675")
 HATCH: Final = "#cfd6de"
@@ -32,7 +32,7 @@ LabelKind = Literal["title", "subtitle", "column", "row", "block", "caption", "a
 SwatchKind = Literal["failed", "left out", "pending", "highlighted"]
 #: Legends name these in this order.
 _LEGEND: Final[dict[SwatchKind, str]] = {
-    "highlighted": "highlighted",
+    "highlighted": "winner",
     "failed": "failed",
     "left out": "left out",
     "pending": "not made yet",

@@ -63,9 +63,15 @@ class Planned:
 
 
 def draw_sheets(
-    folder: Path, state: Manifest, *, known: Manifest | None = None, format: Format = "png", max_cell: int = 0
+    folder: Path,
+    state: Manifest,
+    *,
+    known: Manifest | None = None,
+    format: Format = "png",
+    max_cell: int = 0,
+    target: Path | None = None,
 ) -> Manifest:
-    """Draw all sheets of a grid into its folder; returns `state` with them named.
+    """Draw all sheets of a grid into its folder, or into `target`; returns `state` with them named.
 
     Nothing is drawn when `known` (the manifest of the last time) says that the same is there already. Cells are as
     large as their pictures, or `max_cell` pixels on the longer side. Raises `StorageError`; a sheet that was there
@@ -78,7 +84,7 @@ def draw_sheets(
     finished = replace(state, sheets=tuple(one.entry for one in planned), drawn=drawn)
     text = text_of(finished)
     for one in planned:
-        write_plan(folder / one.entry.file, one.plan, text, format=format)
+        write_plan((target or folder) / one.entry.file, one.plan, text, format=format)
     return finished
 
 

@@ -12,7 +12,7 @@ from orchestrator.errors import InputError, PictureError
 from orchestrator.files import beside, file_stem, open_picture
 from orchestrator.grid.drawing import without_picture
 from orchestrator.grid.fonts import font, wrap
-from orchestrator.grid.layout import INK, PAPER, RULE, SOFT, WINNER, line_height
+from orchestrator.grid.layout import INK, PAPER, RULE, SOFT, line_height
 from orchestrator.grid.manifest import At, Entry, Manifest
 from orchestrator.grid.page import Place
 from orchestrator.grid.pages import words_of
@@ -23,7 +23,10 @@ _MAX_PIXELS: Final = 64_000_000
 #: WebP's side ends at 16,383 pixels; nobody needs a strip that large.
 _MAX_SIDE: Final = 2048
 _FORMATS: Final = {".webp": "WEBP", ".gif": "GIF"}
+#: The last frame stands so many times as long.
 _LAST: Final = 3
+#: How far along a frame is.
+_TRACK: Final = "#1769aa"
 
 
 def write_strip(
@@ -126,7 +129,7 @@ def _frame(
     count = max(1, number[1])
     track = max(2, text // 6)
     pen.rectangle((0, height, width, height + track - 1), fill=RULE)
-    pen.rectangle((0, height, round(width * (number[0] + 1) / count), height + track - 1), fill=WINNER)
+    pen.rectangle((0, height, round(width * (number[0] + 1) / count), height + track - 1), fill=_TRACK)
     pad, y = round(text * 0.6), height + track + round(text * 0.25)
     axis, index = manifest.axes[along], entry.at[along]
     bold, face = font(text, bold=True), font(small)

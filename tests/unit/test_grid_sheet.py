@@ -127,7 +127,7 @@ def test_cells_without_a_picture_look_as_what_they_are(tmp_path: Path) -> None:
         box = boxes[at]
         assert pixel(image, box.x + box.width / 2, box.y - 1) == rgb["winner"]
         assert pixel(image, box.right, box.y + box.height / 2) == rgb["winner"]
-    assert {label.text for label in planned.plan.of("legend")} == {"highlighted", "failed", "left out", "not made yet"}
+    assert {label.text for label in planned.plan.of("legend")} == {"winner", "failed", "left out", "not made yet"}
     assert "5 of 6 pictures" not in str(planned.plan.of("subtitle"))
 
 

@@ -115,3 +115,9 @@ def test_the_command_line_speaks_of_grids_by_name_and_cells_by_address(tmp_path:
         catch_exceptions=False,
     )
     assert '"changed": 3072' in done.stdout
+    done = run(command, ["sheets", "faces", "--format", "webp", "--cell", "32", *place], catch_exceptions=False)
+    files = [Path(line) for line in done.stdout.split("\n") if line]
+    assert [file.name for file in files] == [
+        "sheet-seed-123456789.webp", "sheet-seed-123123123.webp", "sheet-all-seeds.webp",
+    ]  # fmt: skip
+    assert all(file.is_file() for file in files)
