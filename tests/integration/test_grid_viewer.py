@@ -312,6 +312,7 @@ def test_axes_change_places_and_hidden_values_outlive_a_reload(grid: Visit) -> N
     grid.page.click('button[data-spot="value 0 3"]')
     grid.press("Escape")
     assert grid.ask(heads) == ["no LoRA", "20", "60"]
+    assert grid.page.inner_text("#layout-open") == "Layout, 2 hidden"
     assert grid.page.locator(".banner").all_inner_texts()[:2] == ["weight 0.4", "weight 0.6"]
     grid.page.reload()
     grid.settled()

@@ -43,6 +43,8 @@ const App = (() => {
     filtered();
     theme();
     $("list").setAttribute("aria-pressed", String(View.list));
+    const hidden = View.hidden.reduce((sum, set) => sum + set.size, Number(View.hideBare));
+    $("layout-open").textContent = hidden ? `Layout, ${hidden} hidden` : "Layout";
     Table.show(Layout.make(View, matches));
     $("size").value = Table.width();
     const layout = Table.layout();

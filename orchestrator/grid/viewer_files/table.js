@@ -40,7 +40,7 @@ const Table = (() => {
     const height = Math.max(16, Math.round((width * Model.box.height) / Model.box.width));
     const gap = width < 90 ? 2 : 4;
     if (flow) {
-      const caption = 22;
+      const caption = layout.everything ? 40 : 22;
       const perRow = Math.max(1, Math.floor((room - 24 + gap) / (width + gap)));
       const rows = Math.ceil(layout.cells.length / perRow);
       return { width, height, gap, caption, perRow, rows, left: 12, top: 8, total: [room, rows * (height + gap + caption) + 24], headHeight: 0, gutter: 0 };
@@ -206,6 +206,7 @@ const Table = (() => {
     canvas.style.width = geometry.total[0] + "px"; canvas.style.height = geometry.total[1] + "px";
     head.style.width = geometry.total[0] + "px"; head.style.height = geometry.headHeight + "px";
     frame.style.setProperty("--gutter", geometry.gutter + "px");
+    frame.style.setProperty("--lines", layout.everything ? "2" : "1");
     frame.classList.toggle("small", geometry.width < 96); frame.classList.toggle("tiny", geometry.width < 60);
     if (layout.form === "table") { const made = corner(); made.style.width = geometry.gutter + "px"; head.append(made); }
     frame.setAttribute("aria-rowcount", String(layout.form === "flow" ? geometry.rows : layout.rows.length + 1));
