@@ -86,8 +86,9 @@ def _type(field: FieldInfo) -> str:
     if _model_in(annotation):
         words = "table" if isinstance(annotation, type) else "tables"
         # Beside tables, the short form: a table of key = values, or texts.
-        short = "table" if any(typing.get_origin(part) is dict for part in parts) else ""
-        short = "list of texts" if any(str in typing.get_args(part) for part in parts) and not short else short
+        inside = list(_inside(annotation))
+        short = "table" if any(typing.get_origin(part) is dict for part in inside) else ""
+        short = "list of texts" if str in inside and not short else short
         return f"{short} or {words}" if short else words
     if str in parts and any(typing.get_origin(part) is tuple for part in parts):
         return "text, number or list"
@@ -102,6 +103,13 @@ def _type(field: FieldInfo) -> str:
         if getattr(limit, attribute, None) is not None
     ]
     return " ".join(filter(None, (_WORDS[kind], ", ".join(limits))))
+
+
+def _inside(annotation: object) -> Iterator[object]:
+    """Every type a type is made of, itself first; what a table of ours is made of is not looked at."""
+    yield annotation
+    for part in typing.get_args(annotation):
+        yield from _inside(part)
 
 
 _WORDS = {str: "text", int: "whole number", float: "number", bool: "true, false"}

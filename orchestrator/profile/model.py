@@ -9,7 +9,16 @@ from __future__ import annotations
 import unicodedata
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Discriminator,
+    Field,
+    Tag,
+    field_validator,
+    model_validator,
+)
 
 from orchestrator.files import file_stem
 
@@ -311,7 +320,24 @@ AxisKind = Literal[
     "epoch", "weight", "version", "lora", "prompt", "replace", "prompt weight", "seed", "sampler", "scheduler", "steps",
     "cfg", "size", "checkpoint", "vae", "clip skip", "denoise", "negative prompt", "styles", "option",
 ]  # fmt: skip
-AxisValues = str | int | float | tuple[str | int | float, ...]
+#: Names of forms in the places of errors (`load` takes them out again): what is a table is judged as one.
+FORMS = AS_TABLE, AS_LIST, AS_TEXT = "as a table", "as a list", "as text"
+
+
+def _form(value: Any) -> str | None:
+    if isinstance(value, dict | BaseModel):
+        return AS_TABLE
+    return AS_LIST if isinstance(value, list | tuple) else AS_TEXT if isinstance(value, str) else None
+
+
+def _values(value: Any) -> Any:
+    each = value if isinstance(value, list | tuple) else [value]
+    if not all(isinstance(one, str | int | float) and not isinstance(one, bool) for one in each):
+        raise ValueError("write a list of texts or numbers, or a text such as 10-80 (+10)")
+    return value
+
+
+AxisValues = Annotated[str | int | float | tuple[str | int | float, ...], BeforeValidator(_values)]
 
 
 class GridAxis(_Part):
@@ -342,7 +368,12 @@ class GridPlan(_Part):
     """Empty = every saved epoch. With `axes` it counts only where it is written."""
     weights: Annotated[tuple[Weight, ...], Field(min_length=1)] = (0.2, 0.4, 0.6, 0.8, 1.0)
     """The columns. With `axes` they count only where they are written."""
-    axes: dict[str, AxisValues] | tuple[GridAxis, ...] = ()
+    axes: Annotated[
+        Annotated[dict[str, AxisValues], Tag(AS_TABLE)] | Annotated[tuple[GridAxis, ...], Tag(AS_LIST)],
+        Discriminator(
+            _form, custom_error_type="axes", custom_error_message='write them as { steps = "10-40 (+10)", … }'
+        ),
+    ] = ()
     """Further axes, in their order: `{ steps = "10-40 (+10)", cfg = "4, 6, 8" }`, or tables `[[grids.axes]]`."""
     x: str = ""
     """The axis that lies across, by kind or name; empty = the second."""
@@ -350,7 +381,13 @@ class GridPlan(_Part):
     """The axis that lies down; empty = the first. The others are pages."""
     baseline: bool | None = None
     """Whether there are cells without LoRA and trigger; left out = wherever a LoRA is varied."""
-    exclude: tuple[str | Excluded, ...] = ()
+    exclude: tuple[
+        Annotated[
+            Annotated[str, Tag(AS_TEXT)] | Annotated[Excluded, Tag(AS_TABLE)],
+            Discriminator(_form, custom_error_type="rule", custom_error_message="write a rule: epoch <= 20"),
+        ],
+        ...,
+    ] = ()
     """Cells that need not be drawn, as rules over the axes: `epoch <= 20 and weight <= 0.6`."""
     loras: tuple[UsedLora, ...] = ()
     """Further LoRA files every cell but the baseline is drawn with."""
