@@ -3,7 +3,7 @@
 // lists of any length scroll without long tasks.
 const Table = (() => {
   const { node } = CellNode;
-  const BUDGET_MS = 7, BLOCK_GAP = 18, OVERSCAN = 500;
+  const BUDGET_MS = 4, BLOCK_GAP = 18, OVERSCAN = 400;
   let frame, canvas, head, layout, geometry, scheduled = 0, focusWanted = false, flip = null;
   const rowNodes = new Map(), cellNodes = new Map(), headNodes = new Map();
 
@@ -171,7 +171,7 @@ const Table = (() => {
     scheduled = 0;
     if (!geometry || frame.hidden) return;
     const started = performance.now();
-    const seen = windowOf(0), near = windowOf(OVERSCAN);
+    const seen = windowOf(0), near = windowOf(Math.min(OVERSCAN, geometry.height * 3));
     const current = currentKey();
     const wanted = new Set(near.map(([key]) => key)), wantedRows = new Set(near.map(([, r]) => r));
     if (current) { wanted.add(current[0]); wantedRows.add(current[1]); }
