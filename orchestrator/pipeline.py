@@ -387,7 +387,10 @@ def plan_grids(
     from orchestrator.grid.here import definitions_of, plan_here
 
     if definitions is None:
-        definitions = definitions_of(profile, _named([g.name for g in profile.grids], only, "grid"))
+        names = [grid.name for grid in profile.grids]
+        # `grid list` shows them with the version before them: that is what people type.
+        asked = [name if name in names else name.removeprefix(f"{profile.subject.version} ") for name in only]
+        definitions = definitions_of(profile, _named(names, asked, "grid"))
     return plan_here(definitions, renderer.server, files_of, workspace.root)
 
 
