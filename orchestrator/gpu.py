@@ -106,7 +106,7 @@ class Lease:
         kept = read_json(self.note)
         if not isinstance(kept, dict):
             return Holder()
-        known = {name: kept.get(name) for name in Holder.__dataclass_fields__ if kept.get(name) is not None}
+        known: dict[str, Any] = {name: kept[name] for name in Holder.__dataclass_fields__ if kept.get(name) is not None}
         try:
             return Holder(**{**known, "signs": tuple(map(str, known.get("signs", ())))})
         except TypeError:

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from orchestrator.errors import OrchestratorError
@@ -35,36 +36,42 @@ class Keeper:
     say: Callable[[str], object] = str
     clock: Callable[[], float] = time.time
     child: subprocess.Popen[bytes] | None = None
-    stopping: bool = False
+    _ending: threading.Event = field(default_factory=threading.Event)
+
+    def end(self) -> None:
+        """End, and let the child leave off at the next good place. For signal handlers."""
+        self._ending.set()
+        if self.child is not None:
+            self.child.terminate()
 
     def run(self) -> None:
-        """Keep until `stopping`. Ctrl-C and SIGTERM reach the child by themselves or through `end`."""
+        """Keep until `end` is called. Ctrl-C and SIGTERM reach the child by themselves or through `end`."""
         pause = 0.0
-        while not self.stopping:
+        while not self._ending.is_set():
             try:
                 self._wait_for_work()
             except OrchestratorError as error:
                 self.say(str(error))
-                time.sleep(_TROUBLE_S)
+                self._ending.wait(_TROUBLE_S)
                 continue
-            if self.stopping:
+            if self._ending.is_set():
                 return
             started = time.monotonic()
             code = self._work()
             if code == 0:
                 pause = 0.0
                 continue
-            if self.stopping:
+            if self._ending.is_set():
                 return
             pause = 0.0 if time.monotonic() - started > _LIVED_S else min(max(pause * 2, _FIRST_PAUSE_S), _MOST_PAUSE_S)
             self.say(f"The worker ended (exit code {code}); the next one is started.")
-            time.sleep(pause)
+            self._ending.wait(pause)
 
     def _wait_for_work(self) -> None:
         seen = -1
         wake_at: float | None = 0.0
         with Store(self.path, clock=self.clock) as store:
-            while not self.stopping:
+            while not self._ending.is_set():
                 now = self.clock()
                 if store.changes != seen or (wake_at is not None and now >= wake_at):
                     seen = store.changes
@@ -73,7 +80,7 @@ class Keeper:
                     if choice.job is not None and not store.fact("paused"):
                         return
                     wake_at = min(filter(None, (choice.wake_at, now + 5.0)))
-                time.sleep(IDLE_S)
+                self._ending.wait(IDLE_S)
 
     def _work(self) -> int:
         self.child = subprocess.Popen(self.command, stdin=subprocess.DEVNULL)

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import platformdirs
+
+from orchestrator import processes
+from orchestrator.files import read_json, write_json
+from orchestrator.processes import ProcessId
 
 #: SQLite's write-ahead log needs memory that all its users share, and locks that work: no network drive has both.
 NETWORK = frozenset(
@@ -57,3 +62,25 @@ def _mounts(platform: str) -> list[tuple[str, str]]:
 
     found = psutil.disk_partitions(all=True)
     return [(one.mountpoint, "remote" if "remote" in one.opts.split(",") else one.fstype) for one in found]
+
+
+def _keeper_note(ledger: Path) -> Path:
+    return ledger.with_name(f"{ledger.name}.keeper.json")
+
+
+@contextlib.contextmanager
+def keeping(ledger: Path) -> Iterator[None]:
+    """Let others know that a keeper waits for jobs of this ledger."""
+    note, me = _keeper_note(ledger), processes.own_identity()
+    write_json(note, [me.pid, me.created])
+    try:
+        yield
+    finally:
+        if read_json(note) == [me.pid, me.created]:
+            note.unlink(missing_ok=True)
+
+
+def keeper_lives(ledger: Path) -> bool:
+    """Whether a keeper waits for jobs of this ledger."""
+    kept = read_json(_keeper_note(ledger))
+    return isinstance(kept, list) and len(kept) == 2 and processes.is_running(ProcessId(kept[0], kept[1]))

@@ -102,9 +102,24 @@ def why_not(
     return "", None
 
 
-def can_ever_run(job: Job, needed: Mapping[int, State]) -> bool:
-    """False for a job that waits for one that is over without having finished."""
-    return all(needed.get(need, "finished") in {"finished", "waiting", "running", "paused"} for need in job.needs)
+def stuck(jobs: Sequence[Job], needed: Mapping[int, State]) -> set[int]:
+    """The open jobs that will not run until somebody does something: paused ones, and those that wait for one that is
+    over without having finished, or for one that is stuck itself.
+    """
+    found = {job.id for job in jobs if job.state == "paused"}
+    lost = {"failed", "set aside", "cancelled"}
+    grew = True
+    while grew:
+        more = {
+            job.id
+            for job in jobs
+            if job.id not in found
+            and job.state == "waiting"
+            and any(need in found or needed.get(need) in lost for need in job.needs)
+        }
+        found |= more
+        grew = bool(more)
+    return found
 
 
 def cycle(edges: Mapping[int, Iterable[int]]) -> list[int]:

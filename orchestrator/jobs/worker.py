@@ -189,8 +189,7 @@ class Worker:
             if CARD_TAKEN in (choice.reasons or {}).values():
                 return False
             return choice.wake_at is None or choice.wake_at > self.clock() + self.linger_s
-        needed = store.needed_states()
-        return not any(job.state == "waiting" and scheduling.can_ever_run(job, needed) for job in open_jobs)
+        return {job.id for job in open_jobs} == scheduling.stuck(open_jobs, store.needed_states())
 
     def _next(self, store: Store, now: float) -> tuple[Job | None, Choice]:
         """A job that is ours now, and has the card where it needs it."""

@@ -53,8 +53,19 @@ def test_a_job_waits_for_what_it_needs() -> None:
     choice = scheduling.choose(jobs, {1: "failed"}, 0)
     assert choice.job is None and choice.wake_at is None
     assert "failed" in (choice.reasons or {})[2]
-    assert not scheduling.can_ever_run(jobs[0], {1: "failed"})
-    assert scheduling.can_ever_run(jobs[0], {1: "paused"})
+
+
+def test_what_will_not_run_by_itself_is_stuck_however_far_down_the_line() -> None:
+    jobs = [
+        job(2, needs=(1,)),
+        job(3, needs=(2,)),
+        job(4, state="paused"),
+        job(5, needs=(4,)),
+        job(6, needs=(7,)),
+        job(7),
+    ]
+    assert scheduling.stuck(jobs, {1: "failed", 2: "waiting", 4: "paused", 7: "waiting"}) == {2, 3, 4, 5}
+    assert scheduling.stuck(jobs, {1: "finished", 2: "waiting", 4: "paused", 7: "waiting"}) == {4, 5}
 
 
 def test_without_the_card_only_what_needs_none() -> None:
