@@ -58,12 +58,14 @@ class Control:
         open_store: Callable[[], Store],
         *,
         interrupt: Callable[[], None],
+        alarm: Callable[[Job, str], object] = lambda job, text: None,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self.job = job
         self._worker = worker
         self._open_store = open_store
         self._interrupt = interrupt
+        self._alarm = alarm
         self._clock = clock
         self._spans = windows.parse(job.window)
         self._lock = threading.Lock()
@@ -134,6 +136,8 @@ class Control:
             said, self._said = self._said, []
         for kind, text in said:
             store.note(self.job.id, text, kind)
+            if kind == "stalled":
+                self._alarm(self.job, text)
         progress, self._progress = self._progress, None
         if progress is not None:
             store.progress(self.job.id, progress)

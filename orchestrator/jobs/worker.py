@@ -126,6 +126,8 @@ class Worker:
     zone: tzinfo | None = None
     say: Callable[[str], object] = str
     on_end: Callable[[Job], object] = lambda job: None
+    #: Told at once, from a thread of the job's, when it is seen to hang.
+    on_stall: Callable[[Job, str], object] = lambda job, text: None
     interrupt: Callable[[], None] = _thread.interrupt_main
     linger_s: float = LINGER_S
     #: The jobs this worker had, with the state each was left in.
@@ -239,6 +241,7 @@ class Worker:
             self._id,
             lambda: Store(self.path, durable=False, clock=self.clock),
             interrupt=self.interrupt,
+            alarm=self.on_stall,
             clock=self.clock,
         )
         self._control = control

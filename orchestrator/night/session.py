@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -44,7 +45,7 @@ class Session:
             gpu.choose(self.number)
         card = NightCard(Lease(self.number, state_folder() / "cards"), str(self.path.absolute()), self.say)
         execute = executor(self.path, card)
-        self.worker = Worker(self.path, execute, card, say=self.say, on_end=self._job_ended)
+        self.worker = Worker(self.path, execute, card, say=self.say, on_end=self._job_ended, on_stall=self._stalled)
 
     def run(self, until: Until) -> None:
         """Work, then tell how it went. Raises `KeyboardInterrupt`, and what the ledger raises."""
@@ -88,11 +89,12 @@ class Session:
             self._tell(f"{job.title} failed", words, "failure")
         elif job.state == "finished" and "finished" in wanted:
             self._tell(f"{job.title} is finished", summary.duration(job.worked_s), "success")
-        if "stalled" in wanted:
-            with Store(self.path) as store:
-                stalls = [e.text for e in store.events(job.id) if e.kind == "stalled" and e.at >= (job.started_at or 0)]
-            if stalls:
-                self._tell(f"{job.title} stalled", stalls[-1], "warning")
+
+    def _stalled(self, job: Job, text: str) -> None:
+        # In a thread: the one that calls says that the worker is alive.
+        if "stalled" in self.settings.notify_on:
+            words = (f"{job.title} stalled", text, "warning")
+            threading.Thread(target=self._tell, args=words, name="stalled", daemon=True).start()
 
     def _tell(self, title: str, body: str, kind: notify.Kind) -> None:
         for wrong in notify.send(addresses(self.settings), title, body, kind):

@@ -144,7 +144,7 @@ def test_cancelled_in_the_middle_its_trainer_ends_at_once(night: Night) -> None:
 def test_a_failed_job_stops_nothing_and_is_tried_again_later(night: Night) -> None:
     (train,) = night.add("train", "--retry", "1")
     (report,) = night.add("report", "--retry", "0")  # nothing is there to report: it fails as well, for good
-    with night.start("work", "--until-empty", ORCHESTRATOR_SANDBOX_TRAINER_FAULTS="oom:start") as worker:
+    with night.start("work", "--until-empty", ORCHESTRATOR_SANDBOX_TRAINER_FAULTS="oom@start") as worker:
         night.wait(lambda: not night.job(report).is_open, "the report")
         job = night.job(train)
         assert (job.state, job.retries, job.failures) == ("waiting", 0, 1)
