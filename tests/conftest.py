@@ -16,6 +16,7 @@ hypothesis.settings.load_profile("any machine")
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Here and not beside the contract tests, so that a plain `pytest` knows the options too."""
+    parser.addoption("--night", action="store_true", help="also the tests that take minutes")
     group = parser.getgroup("a1111", "contract tests against an A1111 of yours")
     group.addoption("--a1111-url", metavar="URL", default="", help="instead of the simulated servers")
     group.addoption("--a1111-user", metavar="NAME", default="", help="with --api-auth")
@@ -26,6 +27,15 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption(
         "--kohya-base", metavar="FILE", default="", help="an SD1.5 checkpoint: without it nothing is trained"
     )
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """What takes minutes is run when it is asked for."""
+    if config.getoption("--night"):
+        return
+    for item in items:
+        if item.get_closest_marker("night"):
+            item.add_marker(pytest.mark.skip(reason="takes minutes: --night"))
 
 
 @pytest.fixture
