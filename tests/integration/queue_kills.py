@@ -16,6 +16,7 @@ from pathlib import Path
 
 import psutil
 
+from orchestrator import processes
 from orchestrator.files import sha256_file
 from orchestrator.jobs.store import Store
 from orchestrator.sandbox import server as sandbox
@@ -47,12 +48,13 @@ class Kills:
     _server: sandbox.RunningServer = field(init=False)
     _worker: subprocess.Popen[str] | None = None
     _versions: int = 0
+    _chance: random.Random = field(default_factory=random.Random)
 
     def run(self) -> None:
         """Kill so often, then let the queue come to its end."""
-        chance = random.Random(self.seed)
+        chance = self._chance = random.Random(self.seed)
         self._start_server(0)
-        self.night = Night(self.root, self._server.url, {"ORCHESTRATOR_SANDBOX_STEP_SECONDS": "0.03"})
+        self.night = Night(self.root, self._server.url, {"ORCHESTRATOR_SANDBOX_STEP_SECONDS": "0.05"})
         over = threading.Event()
         watching = threading.Thread(target=self._watch, args=(over,), daemon=True)
         try:
@@ -125,7 +127,7 @@ class Kills:
             store._connection.execute("UPDATE jobs SET retry_at = NULL WHERE state = 'waiting'")
 
     def _kill(self, kind: str) -> None:
-        trainers = self.night.trainers()
+        trainers = self._some_trainer() if kind in {"trainer", "all"} else []
         if kind == "trainer" and not trainers:
             return
         assert self._worker is not None
@@ -146,6 +148,15 @@ class Kills:
             port = int(self._server.url.rsplit(":", 1)[1])
             self.night.wait(lambda: _free(port), "a free port")
             self._start_server(port)
+
+    def _some_trainer(self) -> list[processes.ProcessId]:
+        """The trainer, waited for a moment: it is what the kill is meant for."""
+        for _ in range(40):
+            if found := self.night.trainers():
+                time.sleep(self._chance.uniform(0, 1.0))
+                return found
+            time.sleep(0.1)
+        return []
 
     def _finish(self) -> None:
         for _ in range(20):

