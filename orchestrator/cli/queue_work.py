@@ -177,8 +177,8 @@ def install_service(remove: bool, only_print: bool, gpu: int) -> None:
         return
     outcome = service.remove(one) if remove else service.install(one)
     answer(f"{'Removed' if remove else 'Written'}: {one.file}")
-    for step in outcome.ran:
-        answer(f"Ran: {step}")
+    for words_run in outcome.ran:
+        answer(f"Ran: {words_run}")
     if outcome.failed and not remove:
         raise ToolError(
             f"The service is written, but not running: {'; '.join(outcome.failed)} did not go well.",
