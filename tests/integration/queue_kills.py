@@ -39,6 +39,9 @@ class Kills:
     seed: int
     epochs: int = 10
     seeds: int = 2
+    kinds: tuple[str, ...] = KINDS
+    #: So many trainings wait behind the one that runs.
+    behind: int = 2
     killed: Counter[str] = field(default_factory=Counter)
     pids: set[int] = field(default_factory=set)
     most_trainers: int = 0
@@ -64,7 +67,7 @@ class Kills:
                 self._feed()
                 self._ensure_worker()
                 time.sleep(chance.uniform(0.3, 1.6))
-                self._kill(chance.choice(KINDS))
+                self._kill(chance.choice(self.kinds))
             self._finish()
         finally:
             over.set()
@@ -84,10 +87,10 @@ class Kills:
         self._server = sandbox.start(home, settings=settings, port=port)
 
     def _feed(self) -> None:
-        """Two trainings and their grids are always waiting."""
+        """`behind` trainings and their grids are always waiting."""
         while True:
             with Store(self.night.ledger) as store:
-                if sum(job.kind == "train" and job.state == "waiting" for job in store.open_jobs()) >= 2:
+                if sum(job.kind == "train" and job.state == "waiting" for job in store.open_jobs()) >= self.behind:
                     return
             self._versions += 1
             version = f"v{self._versions}"

@@ -10,7 +10,7 @@ from tests.integration.queue_kills import Kills
 
 
 def test_killed_four_times_everything_finishes_and_nothing_is_done_twice(ugly_path: Path) -> None:
-    kills = Kills(ugly_path, rounds=4, seed=20261127, epochs=6, seeds=2)
+    kills = Kills(ugly_path, rounds=4, seed=20261127, epochs=6, kinds=("worker", "trainer"), behind=1)
     kills.run()
     kills.check()
 
