@@ -18,6 +18,7 @@
     │   └── TrainingFailed                   sd-scripts
     ├── ProofError                       6   A1111 said yes and did something else
     └── StorageError                     7   disk full, no permission, a file that another program holds
+        └── LedgerError                          the queue's ledger: damaged, locked, newer, on a network drive
 
 Every error says what happened, why probably, and what to do now. Exit code 1 is a defect of ours, 2 is a wrong command
 line, 130 is Ctrl-C.
@@ -209,3 +210,7 @@ class StorageError(OrchestratorError):
     """The disk is full, a folder may not be written, or another program holds a file."""
 
     exit_code = 7
+
+
+class LedgerError(StorageError):
+    """The ledger of the queue cannot be used: damaged, locked, written by a newer version, or on a network drive."""

@@ -12,7 +12,7 @@ import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
 import platformdirs
@@ -40,7 +40,7 @@ PASSWORD_VARIABLE = "ORCHESTRATOR_A1111_PASSWORD"
 _PREFIX = "ORCHESTRATOR_"
 _URL_VARIABLE = f"{_PREFIX}A1111_URL"
 #: Settings that are lists or tables; a variable gives them as JSON.
-_STRUCTURED = frozenset({"servers", "a1111_command"})
+_STRUCTURED = frozenset({"servers", "a1111_command", "notify", "notify_on"})
 #: Names of this machine that are one address.
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 
@@ -158,6 +158,16 @@ class Settings(BaseModel):
     kohya_folder: str = ""
     #: The Python sd-scripts runs with; empty = the one of its own venv.
     kohya_python: str = ""
+    #: The hours `queue add --tonight` means.
+    night: str = "23:00-07:00"
+    #: Memory of the graphics card in GB that other programs may hold before the queue waits for them.
+    card_in_use_gb: Annotated[float, Field(ge=0)] = 2.0
+    #: Where the queue tells how the night went: addresses as apprise takes them; ${NAME} is read from the environment.
+    notify: tuple[SecretStr, ...] = ()
+    #: What is told: one message a night, and at once what failed, stalled, or was finished.
+    notify_on: tuple[Literal["night", "failed", "stalled", "finished"], ...] = ("night", "failed", "stalled")
+    #: What the machine does when the queue is done.
+    when_done: Literal["nothing", "sleep", "shutdown"] = "nothing"
     #: The addresses after the first that --url named; None = neither it nor the variable named any, so that the file's
     #: servers are driven. The alias keeps it out of the file and the environment.
     more_urls: tuple[Url, ...] | None = Field(default=None, alias="--url")

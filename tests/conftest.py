@@ -23,6 +23,7 @@ hypothesis.settings.load_profile("any machine")
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Here and not beside the contract tests, so that a plain `pytest` knows the options too."""
+    parser.addoption("--night", action="store_true", help="also the tests that take minutes")
     group = parser.getgroup("a1111", "contract tests against an A1111 of yours")
     group.addoption("--a1111-url", metavar="URL", default="", help="instead of the simulated servers")
     group.addoption("--a1111-user", metavar="NAME", default="", help="with --api-auth")
@@ -52,14 +53,18 @@ _FIRST = (
 )
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The long ones first, the unit tests (thousands of quick ones) last."""
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """The long ones first, the unit tests (thousands of quick ones) last; what takes minutes when it is asked for."""
 
     def place(item: pytest.Item) -> tuple[int, bool]:
         name = item.path.name
         return _FIRST.index(name) if name in _FIRST else len(_FIRST), "unit" in item.path.parts
 
     items.sort(key=place)
+    if not config.getoption("--night"):
+        for item in items:
+            if item.get_closest_marker("night"):
+                item.add_marker(pytest.mark.skip(reason="takes minutes: --night"))
 
 
 @pytest.fixture

@@ -237,6 +237,8 @@ class GraphicsMemory(_Answer):
     """`system` is the whole card, other programs included; None without one, and `error` then says why."""
 
     system: MemoryUse | None = None
+    #: What the server itself keeps, `current` and `peak`.
+    reserved: dict[str, float] = Field(default_factory=dict)
     events: dict[str, int] = Field(default_factory=dict)
     error: str = ""
 

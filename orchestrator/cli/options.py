@@ -8,13 +8,16 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from orchestrator.installs import find_kohya, managed_webui, open_client, open_clients
+
 if TYPE_CHECKING:
-    from orchestrator.a1111.client import A1111
-    from orchestrator.a1111.managed import Webui
-    from orchestrator.kohya.install import KohyaInstall
     from orchestrator.profile.model import Profile
-    from orchestrator.settings import ServerAddress, Settings
     from orchestrator.workspace import Workspace
+
+__all__ = [
+    "Urls", "checked", "find_kohya", "json_option", "kohya_options", "lora_folder_option", "managed_webui",
+    "open_client", "open_clients", "open_workspace", "server_option", "workspace_option",
+]  # fmt: skip
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 #: What `--url` gives: every address named, or None.
@@ -92,45 +95,3 @@ def checked(profile: Profile, source: Path) -> Profile:
     if problems := problems_of(profile):
         raise ProfileError(source, problems)
     return profile
-
-
-def open_client(settings: Settings) -> A1111:
-    """A client for the first of the settings' servers."""
-    return _client(settings.addresses()[0])
-
-
-def open_clients(settings: Settings) -> list[A1111]:
-    """A client for each of the settings' servers, in their order; the caller closes them."""
-    return [_client(address) for address in settings.addresses()]
-
-
-def _client(address: ServerAddress) -> A1111:
-    from orchestrator.a1111.client import A1111
-
-    return A1111(address.url, username=address.user, password=address.password.get_secret_value())
-
-
-def managed_webui(settings: Settings, log: Path) -> Webui | None:
-    """The webui that `a1111_command` starts at the first server's address, not started yet; None where there is none to
-    start: no command, or another machine. Raises `InstallError` when its program is not there.
-    """
-    from orchestrator.a1111 import managed
-
-    first = settings.addresses()[0]
-    if not settings.a1111_command or not first.on_this_machine:
-        return None
-    secrets = [entry.password_env for entry in settings.servers if entry.password_env]
-    return managed.webui(first.url, settings.a1111_command, log=log, folder=settings.a1111_folder, secrets=secrets)
-
-
-def find_kohya(settings: Settings) -> KohyaInstall:
-    """The settings' sd-scripts. Raises `KohyaNotFound`."""
-    from orchestrator.errors import KohyaNotFound
-    from orchestrator.kohya import install
-
-    if not settings.kohya_folder:
-        raise KohyaNotFound(
-            "Where kohya is has not been said.",
-            fix="Give --kohya FOLDER, or set ORCHESTRATOR_KOHYA_FOLDER to the kohya_ss or sd-scripts folder.",
-        )
-    return install.find(settings.kohya_folder, settings.kohya_python or None)

@@ -38,6 +38,7 @@ def examine(settings: Settings, workspace: Workspace | None = None, profile: Pro
     if addresses:
         findings += guarded(machine.STARTED, lambda: machine.about_started(settings))
     findings += [*training.result(), *vision.result()]
+    findings += guarded(machine.NOTIFY, lambda: machine.about_notifications(settings))
     if workspace:
         findings += guarded(machine.DISK, lambda: machine.about_disk(workspace))
     return Examination(tuple(findings))

@@ -6,6 +6,7 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
+from orchestrator import notify
 from orchestrator.a1111 import managed
 from orchestrator.doctor.finding import DRAWING, Finding
 from orchestrator.errors import InstallError
@@ -15,6 +16,7 @@ from orchestrator.workspace import Workspace
 VISION = "Faces"
 DISK = "Disk"
 STARTED = "Webui of ours"
+NOTIFY = "Notifications"
 #: A night of 80 epochs with states, and a grid of some thousand pictures, take a few GB.
 _LITTLE_GB = 5.0
 
@@ -44,6 +46,17 @@ def about_disk(workspace: Workspace) -> Iterator[Finding]:
             cause=f"A night may need more than {_LITTLE_GB:.0f} GB.",
             fix=f"Free some space; {workspace.cache} may be deleted, what is in it is then drawn again.",
         )
+
+
+def about_notifications(settings: Settings) -> Iterator[Finding]:
+    """Whether the addresses that are told how the night went can be used; nothing is sent."""
+    if not settings.notify:
+        return
+    wrong = notify.check([one.get_secret_value() for one in settings.notify])
+    for one in wrong:
+        yield Finding(NOTIFY, f"{one.address}: {one.why}", "warning", fix="Correct `notify` in settings.toml.")
+    if not wrong:
+        yield Finding(NOTIFY, "1 address" if len(settings.notify) == 1 else f"{len(settings.notify)} addresses")
 
 
 def about_started(settings: Settings) -> Iterator[Finding]:

@@ -96,7 +96,8 @@ def refresh_checkpoints(call: Call) -> None:
 def unload_checkpoint(call: Call) -> dict[str, Any]:
     """POST /sdapi/v1/unload-checkpoint: the next generation loads it again by itself."""
     with call.place:
-        call.engine.checkpoints.loaded = None
+        if not call.engine.settings.keeps_memory:
+            call.engine.checkpoints.loaded = None
     return {}
 
 

@@ -44,6 +44,9 @@ class Settings:
     vram_gb: float | None = None
     """Size of the simulated graphics memory in GET /memory; None reports it unavailable, as a CPU-only server does."""
 
+    keeps_memory: bool = False
+    """unload-checkpoint answers and frees nothing, as was reported of Forge."""
+
     faults: str = ""
     """`KIND[=SHARE][xTIMES],…`, see `faults.KINDS`: the share of drawing requests (0 … 1, default 1) each strikes."""
     fault_seed: int = 0
