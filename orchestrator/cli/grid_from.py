@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 import click
 
 if TYPE_CHECKING:
-    from orchestrator.cli.servers import Servers
     from orchestrator.grid.definition import Definition
+    from orchestrator.installs import Servers
     from orchestrator.lora.catalog import LoraFile
     from orchestrator.render.engine import Renderer
     from orchestrator.workspace import Workspace

@@ -174,10 +174,10 @@ def _checkpoint(source: Source, named: str) -> Path:
 
     named = named or source.profile.base.path
     if named:
-        return Path(named).expanduser().absolute()
+        return source.workspace.named(named).absolute()
     with open_client(source.settings) as client:
         renderer = pipeline.open_renderer(source.profile, source.workspace, client)
-        return pipeline.base_checkpoint(source.profile, renderer)
+        return pipeline.base_checkpoint(source.profile, source.workspace, renderer)
 
 
 def _steps(source: Source, asked: Asked, checkpoint: Path) -> int | None:

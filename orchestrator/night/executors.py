@@ -16,6 +16,7 @@ from orchestrator.installs import Servers, open_servers
 from orchestrator.jobs.control import Control
 from orchestrator.jobs.model import Job
 from orchestrator.jobs.store import Store
+from orchestrator.lora.deploy import Deployed
 from orchestrator.night import frozen as freezing
 from orchestrator.night import training
 from orchestrator.night.card import NightCard
@@ -138,14 +139,19 @@ def _deploy(work: Work) -> Result:
 
 def _grid(work: Work) -> Result:
     began = time.monotonic()
+    profile, workspace = work.frozen.profile, work.frozen.workspace
+
     with work.drawing() as servers:
-        deployed = servers.deploy(work.frozen.workspace, work.run_name)
-        renderer = servers.renderer(work.frozen.profile, work.frozen.workspace)
+
+        def files_of(run: str) -> list[Deployed]:
+            return servers.deploy(workspace, work.run_name if run == profile.run_name else run)
+
+        renderer = servers.renderer(profile, workspace)
         results = pipeline.draw_grids(
-            work.frozen.profile,
-            work.frozen.workspace,
+            profile,
+            workspace,
             renderer,
-            deployed,
+            files_of=files_of,
             only=work.names,
             on_progress=work.progress,
         )
