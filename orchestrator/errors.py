@@ -17,8 +17,9 @@
     │   ├── ServerError                      A1111
     │   └── TrainingFailed                   sd-scripts
     ├── ProofError                       6   A1111 said yes and did something else
-    └── StorageError                     7   disk full, no permission, a file that another program holds
-        └── LedgerError                          the queue's ledger: damaged, locked, newer, on a network drive
+    ├── StorageError                     7   disk full, no permission, a file that another program holds
+    │   └── LedgerError                          the queue's ledger: damaged, locked, newer, on a network drive
+    └── CardTaken                        8   another command or queue of ours computes on the graphics card
 
 Every error says what happened, why probably, and what to do now. Exit code 1 is a defect of ours, 2 is a wrong command
 line, 130 is Ctrl-C.
@@ -214,3 +215,9 @@ class StorageError(OrchestratorError):
 
 class LedgerError(StorageError):
     """The ledger of the queue cannot be used: damaged, locked, written by a newer version, or on a network drive."""
+
+
+class CardTaken(OrchestratorError):
+    """Another command or queue of ours computes on the graphics card."""
+
+    exit_code = 8

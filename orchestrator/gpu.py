@@ -15,7 +15,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping, MutableMapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +32,9 @@ _LOG_BYTES = 4 << 20
 
 @dataclass(frozen=True)
 class Holder:
-    """Who has, or had, the card. `signs` are what the trainer's command line holds (empty = no trainer)."""
+    """Who has, or had, the card, and since when (seconds since 1970). `signs` are what the trainer's command line holds
+    (empty = no trainer). Without a `ledger` it was a command at the keyboard.
+    """
 
     ledger: str = ""
     job: int = 0
@@ -40,6 +42,7 @@ class Holder:
     signs: tuple[str, ...] = ()
     pid: int | None = None
     created: float | None = None
+    since: float = 0.0
 
     def trainer(self) -> ProcessId | None:
         """The trainer it started, if that still runs."""
@@ -94,6 +97,21 @@ class Lease:
         self._write("taken")
         return True
 
+    def is_taken(self) -> bool:
+        """Whether another process has it at this moment. Leaves no line in the log. Raises `StorageError`."""
+        from filelock import FileLock, Timeout
+
+        path = self.folder / f"gpu-{self.gpu}.lock"
+        if self.held or not path.exists():
+            return False
+        try:
+            with FileLock(path, timeout=0):
+                return False
+        except Timeout:
+            return True
+        except OSError as error:
+            raise storage_error(error, path) from error
+
     def release(self) -> None:
         """Give it back."""
         if self.held:
@@ -116,6 +134,10 @@ class Lease:
         """Write down what the card is used for from now on. Call it while the lease is held, before a trainer is
         started: whoever comes after our death must know what to look for.
         """
+        if holder != Holder() and not holder.since:
+            before = self.before()
+            same = (before.ledger, before.job, before.signs) == (holder.ledger, holder.job, holder.signs)
+            holder = replace(holder, since=before.since if same and before.since else time.time())
         write_json(self.note, asdict(holder))
         self._write("used", job=holder.job, title=holder.title, ledger=holder.ledger)
 

@@ -14,12 +14,12 @@ import click
 
 from orchestrator.cli.options import (
     Urls,
+    address_option,
     checked,
     find_kohya,
     kohya_options,
     lora_folder_option,
     open_client,
-    server_option,
 )
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     help="Where to play it.",
 )
 @click.option("--profile", default="demo", show_default=True, help="A shipped profile's name, or a .toml file.")
-@server_option
+@address_option
 @kohya_options
 @lora_folder_option
 @click.option(

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 import click
 
 from orchestrator.cli.options import (
+    address_option,
     json_option,
     kohya_options,
     lora_folder_option,
-    server_option,
     workspace_option,
 )
 
@@ -25,7 +25,7 @@ _MARKS = {"ok": "[ok]", "blocker": "[x] ", "warning": "[!] ", "optional": "[-] "
 
 @click.command("doctor")
 @workspace_option
-@server_option
+@address_option
 @kohya_options
 @lora_folder_option
 @json_option

@@ -8,10 +8,10 @@ import click
 
 from orchestrator.cli.options import (
     Urls,
+    address_option,
     json_option,
     lora_folder_option,
     open_workspace,
-    server_option,
     workspace_option,
 )
 
@@ -76,7 +76,7 @@ def show(file: Path, as_json: bool, as_profile: bool) -> None:
 @command.command("deploy")
 @click.argument("run", required=False)
 @workspace_option
-@server_option
+@address_option
 @lora_folder_option
 def deploy(run: str | None, folder: Path, url: Urls, lora_folder: str | None) -> None:
     """Copy the LoRA files of a run into A1111's folder, under stems that were never used before."""
@@ -86,7 +86,7 @@ def deploy(run: str | None, folder: Path, url: Urls, lora_folder: str | None) ->
 
     workspace, profile = open_workspace(folder)
     settings = load_settings(a1111_url=url, lora_folder=lora_folder)
-    with open_servers(settings) as servers:
+    with open_servers(settings, draws=False) as servers:
         deployed = servers.deploy(workspace, run or profile.run_name)
     table(("epoch", "use in a prompt"), [(d.lora.epoch, f"<lora:{d.stem}:1>") for d in deployed])
 
@@ -108,7 +108,7 @@ def deploy(run: str | None, folder: Path, url: Urls, lora_folder: str | None) ->
     default=0.0,
     help="The weight A1111 puts into the tag; 0 = its own setting.",
 )
-@server_option
+@address_option
 def publish(epoch: int, name: str, folder: Path, run: str, to: Path | None, weight: float, url: Urls) -> None:
     """Copy the chosen EPOCH to NAME.safetensors, with the card A1111 shows for it beside.
 

@@ -15,13 +15,15 @@ if TYPE_CHECKING:
     from orchestrator.workspace import Workspace
 
 __all__ = [
-    "Urls", "checked", "find_kohya", "json_option", "kohya_options", "lora_folder_option", "managed_webui",
-    "open_client", "open_clients", "open_workspace", "server_option", "workspace_option",
+    "Urls", "address_option", "asked_to_wait", "checked", "find_kohya", "json_option", "kohya_options",
+    "lora_folder_option", "managed_webui", "open_client", "open_clients", "open_workspace", "server_option",
+    "workspace_option",
 ]  # fmt: skip
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 #: What `--url` gives: every address named, or None.
 Urls = tuple[str, ...] | None
+_WAIT = "orchestrator: wait for the card"
 
 
 def workspace_option(command: Command) -> Command:
@@ -37,6 +39,24 @@ def workspace_option(command: Command) -> Command:
 
 
 def server_option(command: Command) -> Command:
+    """`--url` of a command that computes on the graphics card, and `--wait` for the card (`asked_to_wait`)."""
+    command = click.option(
+        "--wait",
+        is_flag=True,
+        expose_value=False,
+        callback=lambda context, parameter, wait: context.meta.__setitem__(_WAIT, wait),
+        help="Wait while another command or queue of yours has the graphics card, instead of refusing.",
+    )(command)
+    return address_option(command)
+
+
+def asked_to_wait() -> bool:
+    """Whether the command that runs was given `--wait`."""
+    context = click.get_current_context(silent=True)
+    return context is not None and bool(context.meta.get(_WAIT))
+
+
+def address_option(command: Command) -> Command:
     """`--url`, the address of A1111 (`Urls`)."""
     return click.option(
         "--url",

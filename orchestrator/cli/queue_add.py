@@ -13,10 +13,10 @@ import click
 
 from orchestrator.cli.options import (
     Urls,
+    address_option,
     json_option,
     kohya_options,
     lora_folder_option,
-    server_option,
     workspace_option,
 )
 
@@ -42,7 +42,7 @@ _LATER = re.compile(r"^\+(\d+(?:\.\d+)?)\s*(min|m|h)$")
 @click.option("--run", default="", metavar="RUN", help="The run to draw with; default: the newest, or that of --after.")
 @click.option("--checkpoint", default="", metavar="FILE", help="The base checkpoint to train on.")
 @click.option("--anyway", is_flag=True, help="With run: train although the dataset check has findings.")
-@server_option
+@address_option
 @kohya_options
 @lora_folder_option
 @json_option

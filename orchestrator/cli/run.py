@@ -9,6 +9,7 @@ import click
 
 from orchestrator.cli.options import (
     Urls,
+    asked_to_wait,
     find_kohya,
     kohya_options,
     lora_folder_option,
@@ -44,7 +45,9 @@ def command(
     from orchestrator.cli.servers import open_servers
     from orchestrator.cli.train import show_events
     from orchestrator.errors import DatasetError
+    from orchestrator.night import keyboard
     from orchestrator.settings import load_settings
+    from orchestrator.training.preflight import preflight
 
     workspace, profile = open_workspace(folder)
     settings = load_settings(a1111_url=url, kohya_folder=kohya, kohya_python=kohya_python, lora_folder=lora_folder)
@@ -66,9 +69,9 @@ def command(
                 fix="Mend the dataset and run the same command again, or add --anyway.",
             )
         pipeline.build_dataset(profile, workspace, checked.pictures)
-        pipeline.train_version(
-            profile, workspace, install, checkpoint, a1111=lambda: servers.client, on_event=show_events(bar)
-        )
+        ready = preflight(profile, install, workspace, checkpoint=checkpoint)
+        with keyboard.for_training(ready.planned, wait=asked_to_wait(), say=note) as listening:
+            pipeline.train_ready(ready, a1111=lambda: servers.client, on_event=listening(show_events(bar)))
         deployed = servers.deploy(workspace, profile.run_name)
         files_of = functools.partial(servers.deploy, workspace)
         for drawn in pipeline.draw_grids(profile, workspace, renderer, files_of=files_of, on_progress=bar):

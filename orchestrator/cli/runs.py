@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from orchestrator.cli.options import Urls, json_option, open_client, server_option, workspace_option
+from orchestrator.cli.options import Urls, asked_to_wait, json_option, open_client, server_option, workspace_option
 
 if TYPE_CHECKING:
     from orchestrator.training.record import Attempt, RunRecord
@@ -105,11 +105,13 @@ def resume(name: str, folder: Path, url: Urls) -> None:
     Watches it where it is being trained already, and does nothing when it is finished.
     """
     from orchestrator import pipeline
-    from orchestrator.cli.console import progress
+    from orchestrator.cli.console import note, progress
     from orchestrator.cli.train import show_events, show_finished
     from orchestrator.errors import InputError
+    from orchestrator.night import keyboard
     from orchestrator.profile.load import load_profile
     from orchestrator.settings import load_settings
+    from orchestrator.training.runs import planned_again
     from orchestrator.workspace import find_workspace
 
     workspace = find_workspace(folder)
@@ -117,9 +119,14 @@ def resume(name: str, folder: Path, url: Urls) -> None:
     guard = None
     with contextlib.suppress(InputError):  # a profile that is being rewritten must not keep the run from going on
         guard = load_profile(workspace.profile).training.guard
-    with progress() as bar:
+    planned = planned_again(workspace, name, guard=guard)
+    with keyboard.for_training(planned, wait=asked_to_wait(), say=note) as listening, progress() as bar:
         run = pipeline.resume_run(
-            workspace, name, guard=guard, a1111=functools.partial(open_client, settings), on_event=show_events(bar)
+            workspace,
+            name,
+            guard=guard,
+            a1111=functools.partial(open_client, settings),
+            on_event=listening(show_events(bar)),
         )
     show_finished(run)
 

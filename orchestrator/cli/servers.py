@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from orchestrator import installs
 from orchestrator.cli.console import note
+from orchestrator.cli.options import asked_to_wait
 
 if TYPE_CHECKING:
     from orchestrator.installs import Servers
@@ -15,7 +16,14 @@ if TYPE_CHECKING:
 
 
 @contextlib.contextmanager
-def open_servers(settings: Settings) -> Iterator[Servers]:
-    """The settings' servers, ready to be asked. A webui that we start is ended with the block."""
+def open_servers(settings: Settings, *, draws: bool = True) -> Iterator[Servers]:
+    """The settings' servers, ready to be asked. A webui that we start is ended with the block.
+
+    With `draws`, not before the card is free of trainings of ours. Raises `CardTaken`.
+    """
+    if draws:
+        from orchestrator.night.keyboard import for_drawing
+
+        for_drawing(settings, wait=asked_to_wait(), say=note)
     with installs.open_servers(settings, note) as servers:
         yield servers

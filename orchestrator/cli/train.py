@@ -10,6 +10,7 @@ import click
 
 from orchestrator.cli.options import (
     Urls,
+    asked_to_wait,
     find_kohya,
     kohya_options,
     open_client,
@@ -66,7 +67,8 @@ def command(
     Example:  orchestrator train --kohya C:\\kohya_ss
     """
     from orchestrator import pipeline
-    from orchestrator.cli.console import progress
+    from orchestrator.cli.console import note, progress
+    from orchestrator.night import keyboard
     from orchestrator.settings import load_settings
     from orchestrator.training.preflight import preflight
 
@@ -96,8 +98,10 @@ def command(
 
         show_plan(ready)
         return
-    with progress() as bar:
-        run = pipeline.train_ready(ready, a1111=functools.partial(open_client, settings), on_event=show_events(bar))
+    with keyboard.for_training(ready.planned, wait=asked_to_wait(), say=note) as listening, progress() as bar:
+        run = pipeline.train_ready(
+            ready, a1111=functools.partial(open_client, settings), on_event=listening(show_events(bar))
+        )
     show_finished(run)
 
 

@@ -65,7 +65,8 @@ class NightCard:
         if not self.lease.take():
             return False
         before = self.lease.before()
-        if before.ledger not in {"", self.ledger} and before.trainer() is not None:
+        # One that a command at the keyboard began has no ledger: nobody here may adopt it, or end it.
+        if before.ledger != self.ledger and before.signs and before.trainer() is not None:
             self.lease.release()
             return False
         self._lent = notes.read(self.note)
@@ -94,6 +95,7 @@ class NightCard:
             return
         try:
             if self.lease.before().trainer() is None:
+                self.lease.use(Holder())
                 self._give_back()
                 self._end_webui()
         finally:

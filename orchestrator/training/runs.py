@@ -10,6 +10,7 @@ from orchestrator.errors import OrchestratorError, WorkspaceError
 from orchestrator.files import write_bytes
 from orchestrator.profile.model import Guard
 from orchestrator.training.events import TrainingEvent
+from orchestrator.training.plan import TrainingPlanned
 from orchestrator.training.record import RECORD_NAME, RunRecord, now, read_record, write_record
 from orchestrator.training.run import TrainingRun, train
 from orchestrator.training.run import stop as stop_run
@@ -60,6 +61,11 @@ def resume(
     Raises `TrainingRefused` when dataset, base checkpoint or sd-scripts are not what they were, and what `train`
     raises.
     """
+    return train(planned_again(workspace, name, guard=guard), on_event, poll_s=poll_s)
+
+
+def planned_again(workspace: Workspace, name: str, *, guard: Guard | None = None) -> TrainingPlanned:
+    """The run `name` as it was planned, by its record. Raises `TrainingRefused`, `WorkspaceError`."""
     from orchestrator.training.plan import from_record
 
     record = find_run(workspace, name)
@@ -72,7 +78,7 @@ def resume(
     command = next((each.command for each in reversed(record.attempts) if each.command), ())
     if record.attempts:
         record = record.with_last_attempt(command=command)
-    return train(from_record(record, workspace.run(name), guard=guard), on_event, poll_s=poll_s)
+    return from_record(record, workspace.run(name), guard=guard)
 
 
 def stop(workspace: Workspace, name: str) -> bool:
