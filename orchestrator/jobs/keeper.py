@@ -16,7 +16,7 @@ from pathlib import Path
 
 from orchestrator.errors import OrchestratorError
 from orchestrator.jobs.store import Store
-from orchestrator.jobs.worker import IDLE_S, bury_dead, look
+from orchestrator.jobs.worker import IDLE_S, look, with_dead_workers
 
 #: The pause before a child that died at once is started again; it doubles up to the second number.
 _FIRST_PAUSE_S = 1.0
@@ -75,7 +75,8 @@ class Keeper:
                 now = self.clock()
                 if store.changes != seen or (wake_at is not None and now >= wake_at):
                     seen = store.changes
-                    bury_dead(store)
+                    if with_dead_workers(store):
+                        return  # what becomes of them is a worker's to decide, and to tell
                     choice = look(store, now)
                     if choice.job is not None and not store.fact("paused"):
                         return

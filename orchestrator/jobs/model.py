@@ -5,7 +5,8 @@
   │   ▲   ▲                     │ │ │
   │   │   └── put back ─────────┘ │ └── failed, no retry left ──► failed ───┐
   │   │   window over, worker gone │                                        │
-  │   │   card in use, retry later └── killed its worker twice ► set aside ─┤
+  │   │   card in use, retry later └── killed four workers ────► set aside ─┤
+  │   │   killed two: behind all others                                     │
   ▼   │                                                                     │
 paused ┘     cancelled ◄── asked for, in whatever state it was              │
                  └──────────────── `queue retry` ──► waiting ◄──────────────┘
@@ -25,8 +26,10 @@ Asked = Literal["", "pause", "stop", "cancel"]
 #: States in which a job may still run without anybody doing anything.
 OPEN: tuple[State, ...] = ("waiting", "running", "paused")
 OVER: tuple[State, ...] = ("finished", "failed", "set aside", "cancelled")
-#: So many workers may die with a job at the same place before it is set aside.
-MOST_DEATHS = 2
+#: When so many workers died with a job at the same place, it is tried again only when nothing else is left to do.
+LAST_DEATHS = 2
+#: When so many did, it is set aside.
+MOST_DEATHS = 4
 #: The layout of payloads this version writes.
 PAYLOAD_FORMAT = 1
 
@@ -123,6 +126,11 @@ class Job:
     progress: Progress | None = None
     #: A worker died while it ran and something of it may be alive: it comes before all others.
     interrupted: bool = False
+
+    @property
+    def comes_last(self) -> bool:
+        """Whether workers seem to die of it: whatever else can be done is done first."""
+        return self.deaths >= LAST_DEATHS
 
     @property
     def is_open(self) -> bool:

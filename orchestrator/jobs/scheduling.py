@@ -1,7 +1,8 @@
 """Which job runs next, and when to look again. Pure: time, jobs and states are given.
 
 Dependencies first, then `--at`, windows and pauses after failures; among what may run, a job whose worker died in the
-middle comes first (its trainer may be alive), then the higher priority, then the earlier place.
+middle comes first (its trainer may be alive), then the higher priority, then the earlier place. A job that workers seem
+to die of comes after all others.
 """
 
 from __future__ import annotations
@@ -70,9 +71,9 @@ def choose(
     return Choice(None, min(times, default=None), reasons)
 
 
-def order(job: Job) -> tuple[bool, int, float, int]:
+def order(job: Job) -> tuple[bool, bool, int, float, int]:
     """The key jobs are sorted by: smaller comes first."""
-    return (not job.interrupted, -job.priority, job.position, job.id)
+    return (job.comes_last, not job.interrupted, -job.priority, job.position, job.id)
 
 
 def why_not(

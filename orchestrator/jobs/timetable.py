@@ -47,8 +47,10 @@ def timetable(jobs: Sequence[Job], needed: Mapping[int, State], now: float, *, z
     """
     left = {job.id: left_s(job) for job in jobs}
     # A job that runs is one that begins now.
-    waiting = {job.id: replace(job, state="waiting", interrupted=job.state == "running") for job in jobs
-               if job.state in {"waiting", "running"}}  # fmt: skip
+    waiting = {job.id: job for job in jobs if job.state == "waiting"}
+    waiting |= {
+        job.id: replace(job, state="waiting", interrupted=True, deaths=0) for job in jobs if job.state == "running"
+    }
     states: dict[int, State] = {**needed, **dict.fromkeys(waiting, "waiting")}
     rows: list[Row] = []
     time, uncertain = now, False

@@ -21,7 +21,7 @@ from orchestrator import processes
 from orchestrator.errors import InputError, OrchestratorError
 from orchestrator.jobs import scheduling
 from orchestrator.jobs.control import WORDS, CardBusy, Control, Interrupted
-from orchestrator.jobs.model import MOST_DEATHS, Failure, Job, State, Timing, WorkerRow
+from orchestrator.jobs.model import LAST_DEATHS, MOST_DEATHS, Failure, Job, State, Timing, WorkerRow
 from orchestrator.jobs.scheduling import CARD_TAKEN, Choice
 from orchestrator.jobs.store import Store
 from orchestrator.processes import ProcessId
@@ -73,29 +73,36 @@ class NoCard:
 def bury_dead(store: Store) -> list[Job]:
     """Take the running jobs of dead workers back; those jobs as they were.
 
-    A job at which two workers died in a row at the same place is set aside, so that the queue goes on without it.
+    Of a job that loses its workers at the same place nobody knows whether it is to blame. So after the second one it
+    comes behind all others, and only after two more it is set aside.
     """
-    running = store.running()
-    if not running:
-        return []
-    workers = {worker.id: worker for worker in store.workers()}
     buried = []
-    for job in running:
-        worker = workers.get(job.worker)
-        if worker is not None and is_alive(worker):
-            continue
+    for job, worker in with_dead_workers(store):
         place = job.progress.place if job.progress is not None else ""
         deaths = job.deaths + 1 if job.deaths and place == job.death_place else 1
         state: State = "waiting" if deaths < MOST_DEATHS else "set aside"
         why = "its worker was ended in the middle"
+        where = f"at the same place ({place or 'the beginning'})"
         if state == "set aside":
-            why = f"{deaths} workers died of it at the same place ({place or 'the beginning'})"
+            why = f"{deaths} workers died of it {where}"
+        elif deaths >= LAST_DEATHS:
+            why = f"{deaths} workers died with it {where}: it is tried again when nothing else is left"
         last_seen = worker.beat_at if worker is not None else (job.started_at or 0.0)
         if store.take_from_dead(job, last_seen=last_seen, state=state, deaths=deaths, why=why):
             buried.append(job)
         if worker is not None:
             store.unregister(worker.id)
     return buried
+
+
+def with_dead_workers(store: Store) -> list[tuple[Job, WorkerRow | None]]:
+    """The running jobs whose workers are dead, each with what is known of its worker."""
+    running = store.running()
+    if not running:
+        return []
+    workers = {worker.id: worker for worker in store.workers()}
+    found = [(job, workers.get(job.worker)) for job in running]
+    return [(job, worker) for job, worker in found if worker is None or not is_alive(worker)]
 
 
 def is_alive(worker: WorkerRow) -> bool:
@@ -195,7 +202,9 @@ class Worker:
 
     def _next(self, store: Store, now: float) -> tuple[Job | None, Choice]:
         """A job that is ours now, and has the card where it needs it."""
-        bury_dead(store)
+        for buried in bury_dead(store):
+            if (now_it_is := store.job(buried.id)).state == "set aside":
+                self._tell_end(store, now_it_is)
         gone: set[int] = set()
         card = True
         while True:

@@ -63,7 +63,7 @@ def text(night: Night, page: Path | None = None) -> str:
         if failure and failure.fix:
             lines.append(f"{'':<10}{failure.fix}")
     lines += [f"{'Stalled':<10}{stall}" for stall in night.stalls]
-    lines += [f"{'Goes on':<10}{job.id} {job.title}{_far(job)}" for job in night.waiting if job.attempts]
+    lines += [f"{'Goes on':<10}{job.id} {job.title}{_far(job)}{_last(job)}" for job in night.waiting if job.attempts]
     fresh = [job for job in night.waiting if not job.attempts]
     lines += [f"{'Not begun':<10}{len(fresh)}    {_names(fresh)}"] if fresh else []
     lines += [f"{'Report':<10}{job.result['report']}" for job in night.finished if job.result.get("report")]
@@ -179,6 +179,10 @@ def _names(jobs: Sequence[Job]) -> str:
     names = [job.title.partition(" ")[2] or job.title for job in jobs]
     more = f" and {len(names) - _MOST_NAMES} more" if len(names) > _MOST_NAMES else ""
     return "  ".join(names[:_MOST_NAMES]) + more
+
+
+def _last(job: Job) -> str:
+    return f": {job.why}" if job.comes_last and job.why else ""
 
 
 def _far(job: Job) -> str:
