@@ -30,6 +30,10 @@ class Workspace:
         """The dataset of one version: one folder per group, its manifest, its dataset_config."""
         return self.root / "dataset" / file_stem(version)
 
+    def imported(self, group: str) -> Path:
+        """Pictures imported into a dataset group; the folder of all of them for an empty name."""
+        return self.root / "imported" / file_stem(group) if group else self.root / "imported"
+
     def check(self, version: str) -> Path:
         """What the dataset check said of one version."""
         return self.root / "dataset" / f"{file_stem(version)}.check.json"

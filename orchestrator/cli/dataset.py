@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from orchestrator.cli import dataset_keep
 from orchestrator.cli.options import json_option, open_workspace, workspace_option
 
 if TYPE_CHECKING:
@@ -96,3 +97,7 @@ def build(folder: Path) -> None:
     )
     for sentence in dataset.notes:
         note(f"  {sentence}")
+
+
+for _more in (dataset_keep.import_pictures, dataset_keep.imports, dataset_keep.undo):
+    command.add_command(_more)

@@ -66,7 +66,8 @@ def _refuse_unusable(profile: Profile, pictures: Sequence[DatasetPicture]) -> No
         if not any(picture.group == group.name for picture in pictures):
             raise DatasetError(
                 f"The group {group.name!r} has no pictures.",
-                fix="Add pictures to its sets or folders, or remove it from lora.toml.",
+                fix="Name sets or folders for it, import some (orchestrator dataset import FOLDER --group "
+                f"{json.dumps(group.name, ensure_ascii=False)}), or remove it from lora.toml.",
             )
     if not pictures:
         raise DatasetError("There are no pictures to make a dataset from.", fix="Add [[dataset.groups]] to lora.toml.")

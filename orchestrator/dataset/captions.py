@@ -7,6 +7,31 @@ from pathlib import Path
 from orchestrator.errors import DatasetError
 from orchestrator.files import storage_error
 
+#: Where captions are looked for when pictures are imported: ours, and what sd-scripts reads unless it is told.
+CAPTION_SUFFIXES = (".txt", ".caption")
+
+
+def decode(path: Path, encoding: str = "utf-8") -> str:
+    """A caption file's text without a byte order mark.
+
+    Raises ValueError when it is not in `encoding`, FileNotFoundError, `StorageError`.
+    """
+    try:
+        data = path.read_bytes()
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        raise storage_error(error, path) from error
+    try:
+        return data.decode(encoding).removeprefix("\ufeff")
+    except (UnicodeDecodeError, LookupError) as error:
+        raise ValueError(f"not {'UTF-8' if encoding == 'utf-8' else encoding}") from error
+
+
+def one_line(text: str) -> str:
+    """A caption's lines joined by commas: sd-scripts reads the first only."""
+    return ", ".join(_lines(text))
+
 
 def caption_beside(picture: Path) -> tuple[str, str, str] | None:
     """(caption, problem, note) of the .txt beside a picture; None when there is no such file.
@@ -30,13 +55,17 @@ def caption_beside(picture: Path) -> tuple[str, str, str] | None:
     if text.startswith("\ufeff"):
         text = text.lstrip("\ufeff")
         notes.append("byte order mark taken off")
-    lines = [line.strip().strip(",").strip() for line in text.splitlines()]
-    lines = [line for line in lines if line]
+    lines = _lines(text)
     if not lines:
         return "", "empty", ""
     if len(lines) > 1:
         notes.append(f"{len(lines)} lines joined to one")
     return ", ".join(lines), "", "; ".join(notes)
+
+
+def _lines(text: str) -> list[str]:
+    lines = (line.strip().strip(",").strip() for line in text.splitlines())
+    return [line for line in lines if line]
 
 
 def refuse(picture: Path, problem: str) -> DatasetError:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from orchestrator.dataset.captions import caption_beside
+from orchestrator.dataset.importing import origins
 from orchestrator.dataset.model import DatasetPicture
 from orchestrator.errors import DatasetError
 from orchestrator.files import picture_files, read_json, sha256_file, storage_error
@@ -15,7 +16,8 @@ from orchestrator.workspace import Workspace
 
 
 def collect(profile: Profile, workspace: Workspace) -> list[DatasetPicture]:
-    """The pictures of every group, in the order of its sets and folders, at most `count` of each group.
+    """The pictures of every group, in the order of its sets and folders, then what was imported into it, at most
+    `count` of each group.
 
     A .txt beside a picture is its caption, else the group's caption is. Nothing is opened but caption files and
     manifests. Raises `DatasetError` when the profile has no groups, or a set or folder is not there.
@@ -47,6 +49,11 @@ def _of_group(profile: Profile, group: Group, workspace: Workspace) -> list[Data
         found += [
             _picture(profile, group, path, name, {}) for path in _at_most(picture_files(folder), group, len(found))
         ]
+    folder = workspace.imported(group.name)
+    known = origins(folder)
+    found += [
+        _picture(profile, group, path, "imported", known) for path in _at_most(picture_files(folder), group, len(found))
+    ]
     return found
 
 

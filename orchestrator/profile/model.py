@@ -164,7 +164,9 @@ class Group(_Part):
     sets: tuple[str, ...] = ()
     """Picture sets the group takes its pictures from, in this order."""
     folders: tuple[str, ...] = ()
-    """Folders of the user's own pictures, relative to the workspace or absolute."""
+    """Folders of the user's own pictures, relative to the workspace or absolute. What `orchestrator dataset import`
+    brought into the group is taken too, after these.
+    """
     count: Annotated[int, Field(ge=0, le=10_000)] = 0
     """How many pictures to take at most; 0 = all of them."""
     repeats: Annotated[int, Field(ge=1, le=1_000)] = 1
@@ -441,8 +443,6 @@ class Profile(_Part):
                 for name in group.sets
                 if name not in earlier
             ]
-            if not group.sets and not group.folders:
-                problems.append(f"dataset.groups.{group.name}: name the picture sets or the folders it is made from")
         if problems:
             raise ValueError("\n".join(problems))
         return self
