@@ -99,5 +99,5 @@ def build(folder: Path) -> None:
         note(f"  {sentence}")
 
 
-for _more in (dataset_keep.import_pictures, dataset_keep.imports, dataset_keep.undo):
+for _more in dataset_keep.COMMANDS:
     command.add_command(_more)

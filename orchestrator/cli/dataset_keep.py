@@ -1,4 +1,4 @@
-"""`orchestrator dataset import|imports|undo`."""
+"""`orchestrator dataset import|imports|undo|show|diff|rebuild`."""
 
 from __future__ import annotations
 
@@ -100,3 +100,71 @@ def undo(number: str, folder: Path, as_json: bool) -> None:
     for path in done.kept:
         note(f"{path} was changed since it was imported, so it stays.")
     answer(f"Import {done.number}: {many(len(done.removed), 'picture')} taken back.")
+
+
+@click.command("show")
+@click.argument("version", default="")
+@workspace_option
+@json_option
+def show(version: str, folder: Path, as_json: bool) -> None:
+    """List the pictures of a built version: caption, where each came from, and the versions that used it."""
+    from orchestrator.cli.console import answer_json, table
+    from orchestrator.dataset import lineage
+
+    workspace, profile = open_workspace(folder)
+    rows = lineage.show(workspace, version or profile.subject.version)
+    if as_json:
+        answer_json(lineage.to_dict(rows))
+        return
+    table(
+        ("file", "caption", "came from", "used in"),
+        [(row.file, row.caption, row.origin, ", ".join(row.versions)) for row in rows],
+    )
+
+
+@click.command("diff")
+@click.argument("before")
+@click.argument("after")
+@workspace_option
+@json_option
+def diff(before: str, after: str, folder: Path, as_json: bool) -> None:
+    """Say what the dataset of the version AFTER has that BEFORE has not, and the other way round."""
+    from orchestrator.cli.console import answer, answer_json, table
+    from orchestrator.dataset import lineage
+    from orchestrator.workspace import find_workspace
+
+    rows = lineage.diff(find_workspace(folder), before, after)
+    if as_json:
+        answer_json(lineage.to_dict(rows))
+    elif rows:
+        table(
+            ("what", "group", "file", before, after),
+            [(row.what, row.group, row.file, row.before, row.after) for row in rows],
+        )
+    else:
+        answer(f"{before} and {after} are made of the same pictures and captions.")
+
+
+@click.command("rebuild")
+@click.argument("version")
+@click.option(
+    "--manifest", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="A copy of its manifest.json."
+)
+@workspace_option
+@json_option
+def rebuild(version: str, manifest: Path | None, folder: Path, as_json: bool) -> None:
+    """Make the dataset of a VERSION again, bit for bit, from its manifest alone."""
+    from orchestrator.cli.console import answer, answer_json, note
+    from orchestrator.dataset import rebuilding
+    from orchestrator.workspace import find_workspace
+
+    done = rebuilding.rebuild(find_workspace(folder), version, manifest)
+    for sentence in done.notes:
+        note(sentence)
+    if as_json:
+        answer_json({"folder": done.folder, "pictures": done.pictures, "made": done.made, "notes": done.notes})
+        return
+    answer(f"{done.folder}: {done.pictures} pictures" + (" rebuilt" if done.made else ", there already and whole"))
+
+
+COMMANDS = (import_pictures, imports, undo, show, diff, rebuild)

@@ -7,7 +7,7 @@ import hashlib
 import json
 import re
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -45,14 +45,14 @@ def build(profile: Profile, workspace: Workspace, pictures: Sequence[DatasetPict
         )
     _clean(folder)
     if state.fingerprint == fingerprint and not state.changed:
-        _write_config(folder, profile)
+        write_config(folder, folder, _head(profile, pictures))
         return on_disk.read(folder, profile.subject.version, built=False)
     notes: tuple[str, ...] = ()
     beside = folder.with_name(f".{folder.name}.building")
     try:
         _remove(beside)
         _write_all(beside, folder, profile, pictures, fingerprint)
-        notes = _take_place(beside, folder, state)
+        notes = take_place(beside, folder, state)
     except OSError as error:
         raise storage_error(error, folder) from error
     finally:
@@ -92,11 +92,17 @@ def _write_all(
         ours = [picture for picture in pictures if picture.group == group.name]
         for number, picture in enumerate(ours, start=1):
             file = f"{name}/{number:04d}.png"
-            data = _png(picture.path)
+            data = as_trained(picture.path)
             write_bytes(beside / file, data)
             write_text((beside / file).with_suffix(".txt"), f"{picture.caption}\n")
             entries.append(_entry(file, data, picture))
-    _write_config(beside, profile, folder)
+    head = _head(profile, pictures)
+    write_config(beside, folder, head)
+    write_json(beside / on_disk.MANIFEST, {**head, "fingerprint": fingerprint, "pictures": entries})
+
+
+def _head(profile: Profile, pictures: Sequence[DatasetPicture]) -> dict[str, Any]:
+    """The manifest but for its pictures: what sd-scripts is told of them."""
     groups = [
         {
             "name": group.name,
@@ -107,18 +113,15 @@ def _write_all(
         }
         for group, name in zip(profile.dataset.groups, group_folders(profile.dataset.groups), strict=True)
     ]
-    write_json(
-        beside / on_disk.MANIFEST,
-        {
-            "made_by": on_disk.MADE_BY,
-            "layout": on_disk.LAYOUT,
-            "version": profile.subject.version,
-            "fingerprint": fingerprint,
-            "resolution": profile.dataset.resolution,
-            "groups": groups,
-            "pictures": entries,
-        },
-    )
+    return {
+        "made_by": on_disk.MADE_BY,
+        "layout": on_disk.LAYOUT,
+        "version": profile.subject.version,
+        "resolution": profile.dataset.resolution,
+        "batch_size": profile.training.batch_size,
+        "trigger": profile.trigger,
+        "groups": groups,
+    }
 
 
 def group_folders(groups: Sequence[Group]) -> list[str]:
@@ -150,24 +153,26 @@ def _entry(file: str, data: bytes, picture: DatasetPicture) -> dict[str, Any]:
     }
 
 
-def _write_config(where: Path, profile: Profile, final: Path | None = None) -> None:
-    """Write dataset.toml in `where` for a dataset that lies, or will lie, at `final`.
+def write_config(where: Path, final: Path, manifest: Mapping[str, Any]) -> bool:
+    """Write dataset.toml in `where` for the dataset of `manifest`, which lies, or will lie, at `final`.
 
-    Left alone when it would be the same.
+    Left alone when it would be the same; returns whether it was written.
     """
-    final = final or where
-    subsets = [
-        dataset_config.Subset(final / name, group.repeats, profile.trigger)
-        for group, name in zip(profile.dataset.groups, group_folders(profile.dataset.groups), strict=True)
-    ]
-    path, resolution, batch_size = where / on_disk.CONFIG, profile.dataset.resolution, profile.training.batch_size
+    trigger, batch_size = manifest.get("trigger", ""), manifest.get("batch_size", 1)
+    subsets = [dataset_config.Subset(final / one["folder"], one["repeats"], trigger) for one in manifest["groups"]]
+    path, resolution = where / on_disk.CONFIG, manifest["resolution"]
     text = toml_file.dumps(dataset_config.values(subsets, resolution=resolution, batch_size=batch_size))
-    if not path.is_file() or path.read_text(encoding="utf-8") != text:
-        dataset_config.write(path, subsets, resolution=resolution, batch_size=batch_size)
+    if path.is_file() and path.read_bytes() == text.encode():
+        return False
+    dataset_config.write(path, subsets, resolution=resolution, batch_size=batch_size)
+    return True
 
 
-def _png(path: Path) -> bytes:
-    """The picture as an RGB PNG: its own bytes when it is one, so that what A1111 wrote into it stays."""
+def as_trained(path: Path) -> bytes:
+    """The picture as an RGB PNG: its own bytes when it is one, so that what A1111 wrote into it stays.
+
+    Raises `PictureError`, `StorageError`.
+    """
     from PIL import Image
 
     image = open_picture(path)
@@ -182,7 +187,7 @@ def _png(path: Path) -> bytes:
     return buffer.getvalue()
 
 
-def _take_place(beside: Path, folder: Path, state: on_disk.State) -> tuple[str, ...]:
+def take_place(beside: Path, folder: Path, state: on_disk.State) -> tuple[str, ...]:
     """Rename the dataset that is there aside and `beside` to its place; then throw the old one away, unless it was
     changed by hand.
 

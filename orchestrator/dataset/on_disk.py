@@ -37,7 +37,7 @@ def look(folder: Path) -> State:
     try:
         if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
             return State()
-        manifest = _manifest(folder)
+        manifest = manifest_of(folder)
         if manifest is None:
             return State(stranger=True)
         return State(False, str(manifest["fingerprint"]), tuple(_changed(folder, manifest)))
@@ -48,12 +48,12 @@ def look(folder: Path) -> State:
 def load(workspace: Workspace, version: str) -> Dataset | None:
     """The built dataset of a version, or None when there is none."""
     folder = workspace.dataset(version)
-    return read(folder, version, built=False) if _manifest(folder) is not None else None
+    return read(folder, version, built=False) if manifest_of(folder) is not None else None
 
 
 def read(folder: Path, version: str, *, built: bool, notes: tuple[str, ...] = ()) -> Dataset:
     """The dataset at `folder`. Raises `DatasetError` when there is none of ours."""
-    manifest = _manifest(folder)
+    manifest = manifest_of(folder)
     if manifest is None:
         raise DatasetError(
             f"{folder} is not a dataset made by orchestrator.", fix="Build it: orchestrator dataset build"
@@ -74,8 +74,14 @@ def read(folder: Path, version: str, *, built: bool, notes: tuple[str, ...] = ()
     )
 
 
-def _manifest(folder: Path) -> dict[str, Any] | None:
-    manifest = read_json(folder / MANIFEST)
+def manifest_of(folder: Path) -> dict[str, Any] | None:
+    """The manifest of the dataset in `folder`, or None where there is none of ours."""
+    return manifest_at(folder / MANIFEST)
+
+
+def manifest_at(path: Path) -> dict[str, Any] | None:
+    """The manifest in the file `path`, or None where there is none of ours."""
+    manifest = read_json(path)
     ours = isinstance(manifest, dict) and manifest.get("made_by") == MADE_BY and manifest.get("layout") == LAYOUT
     return manifest if ours else None
 
