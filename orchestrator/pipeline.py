@@ -21,6 +21,7 @@ from orchestrator.files import write_json
 
 if TYPE_CHECKING:
     from orchestrator.a1111.client import A1111
+    from orchestrator.dataset.bucket_preview import Bucket, Placed
     from orchestrator.dataset.model import CheckResult, Dataset, DatasetPicture
     from orchestrator.evaluation.ramp import RampResult
     from orchestrator.evaluation.scout import ScoutResult
@@ -139,6 +140,33 @@ def check_dataset(profile: Profile, workspace: Workspace, *, on_progress: OnProg
     result = check(pictures, measurements, profile.dataset.limits, profile.dataset.groups, trigger=profile.trigger)
     write_json(workspace.check(profile.subject.version), result.to_dict())
     return Checked(pictures, measurements, result)
+
+
+def preview_buckets(
+    profile: Profile, workspace: Workspace, *, on_progress: OnProgress = _quiet
+) -> tuple[list[Bucket], list[Placed]]:
+    """pictures → dataset: in which bucket each picture will be trained, and what is cut off there."""
+    from orchestrator.dataset import bucket_preview
+    from orchestrator.kohya import dataset_config
+
+    checked = check_dataset(profile, workspace, on_progress=on_progress)
+    repeats = {group.name: group.repeats for group in profile.dataset.groups}
+    pictured = [
+        bucket_preview.Pictured(
+            f"{picture.group}/{picture.path.name}",
+            (found.width, found.height),
+            repeats[picture.group],
+            found.face.box if found.face else None,
+        )
+        for picture, found in zip(checked.pictures, checked.measurements, strict=True)
+        if found.readable
+    ]
+    options = dataset_config.values(
+        [dataset_config.Subset(workspace.root)],
+        resolution=profile.dataset.resolution,
+        batch_size=profile.training.batch_size,
+    )
+    return bucket_preview.preview(pictured, options["datasets"][0])
 
 
 def build_dataset(profile: Profile, workspace: Workspace, pictures: Sequence[DatasetPicture] | None = None) -> Dataset:

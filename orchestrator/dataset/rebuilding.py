@@ -129,8 +129,9 @@ def _candidates(workspace: Workspace, entries: list[dict[str, Any]]) -> Iterator
     cache = PictureCache(workspace.cache)
     for entry in entries:
         about = entry.get("from") or {}
-        yield Path(str(about.get("path", "")))
-        if key := (about.get("origin") or {}).get("recipe_key"):
+        origin = about.get("origin") or {}
+        yield from (Path(str(place)) for place in (about.get("path"), origin.get("imported_from")) if place)
+        if key := origin.get("recipe_key"):
             yield cache.picture(str(key))
     for root in (workspace.root / "dataset", workspace.root / "pictures", workspace.imported("")):
         if root.is_dir():

@@ -19,18 +19,28 @@ def training_size(size: Size, dataset: Mapping[str, Any]) -> Size | None:
     `[[datasets]]` table; None where sd-scripts would divide by zero or cut nothing out: the picture is too small or too
     elongated.
     """
-    resolution = _pair(dataset["resolution"])
     if not dataset.get("enable_bucket"):
-        return resolution
+        return _pair(dataset["resolution"])
+    scaled = scaled_size(size, dataset)
+    if scaled is None:
+        return None
     steps = dataset.get("bucket_reso_steps", 64)
-    width, height = size
-    if width * height > resolution[0] * resolution[1]:
-        shrunk = _shrunk(width / height, resolution[0] * resolution[1], steps)
-        if shrunk is None:
-            return None
-        width, height = shrunk
-    width, height = width - width % steps, height - height % steps
+    width, height = (side - side % steps for side in scaled)
     return (width, height) if width and height else None
+
+
+def scaled_size(size: Size, dataset: Mapping[str, Any]) -> Size | None:
+    """The (width, height) in pixels that a picture of that size is scaled to before the middle is cut out of it: never
+    enlarged for a bucket, and just covering the resolution without buckets. None as in `training_size`.
+    """
+    width, height = size
+    area = _pair(dataset["resolution"])
+    if dataset.get("enable_bucket"):
+        if width * height <= area[0] * area[1]:
+            return size
+        return _shrunk(width / height, area[0] * area[1], dataset.get("bucket_reso_steps", 64))
+    factor = max(area[0] / width, area[1] / height)
+    return max(area[0], int(width * factor + 0.5)), max(area[1], int(height * factor + 0.5))
 
 
 def is_known(dataset: Mapping[str, Any]) -> bool:

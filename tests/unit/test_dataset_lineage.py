@@ -126,6 +126,14 @@ def test_a_damaged_dataset_is_rebuilt_bit_for_bit(workspace: Workspace, harm: li
     assert everything(folder) == whole
 
 
+def test_an_import_taken_back_is_found_where_it_was_imported_from(workspace: Workspace) -> None:
+    whole = everything(workspace.dataset("v1"))
+    shutil.rmtree(workspace.imported("own"))
+    shutil.rmtree(workspace.dataset("v1") / "1_own")
+    assert rebuild(workspace, "v1").made
+    assert everything(workspace.dataset("v1")) == whole
+
+
 def test_what_is_nowhere_any_more_is_named_with_how_it_was_made(workspace: Workspace) -> None:
     folder = workspace.dataset("v1")
     manifest = workspace.root.parent / "manifest.json"
