@@ -34,6 +34,16 @@ class Workspace:
         """Pictures imported into a dataset group; the folder of all of them for an empty name."""
         return self.root / "imported" / file_stem(group) if group else self.root / "imported"
 
+    @property
+    def captions(self) -> Path:
+        """Captions of single pictures, by the pictures' content."""
+        return self.root / "captions.json"
+
+    @property
+    def captions_before(self) -> Path:
+        """What `captions` held before it was written the last time."""
+        return self.root / "captions.before.json"
+
     def check(self, version: str) -> Path:
         """What the dataset check said of one version."""
         return self.root / "dataset" / f"{file_stem(version)}.check.json"

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from orchestrator.cli import dataset_keep, dataset_make
+from orchestrator.cli import dataset_captions, dataset_keep, dataset_make
 from orchestrator.cli.options import json_option, open_workspace, workspace_option
 
 if TYPE_CHECKING:
@@ -99,5 +99,5 @@ def build(folder: Path) -> None:
         note(f"  {sentence}")
 
 
-for _more in (*dataset_make.COMMANDS, *dataset_keep.COMMANDS):
+for _more in (*dataset_make.COMMANDS, *dataset_keep.COMMANDS, dataset_captions.command):
     command.add_command(_more)

@@ -121,8 +121,9 @@ def built_versions(workspace: Workspace) -> list[str]:
     """The versions whose dataset is built, by name."""
     root = workspace.dataset("x").parent
     folders = sorted(root.iterdir()) if root.is_dir() else []
-    manifests = [manifest_of(folder) for folder in folders if folder.is_dir() and not folder.name.startswith(".")]
-    return [str(manifest["version"]) for manifest in manifests if manifest is not None]
+    versions = [(folder, str(manifest["version"])) for folder in folders if (manifest := manifest_of(folder))]
+    # Datasets put aside (changed by hand) carry the version they were.
+    return [version for folder, version in versions if folder == workspace.dataset(version)]
 
 
 def _manifest(workspace: Workspace, version: str) -> dict[str, Any]:

@@ -28,6 +28,12 @@ class DatasetPicture:
     origin: dict[str, Any] = field(default_factory=dict)
     caption_problem: str = ""
     caption_note: str = ""
+    #: The caption before braces are filled.
+    caption_template: str = ""
+    #: What the file beside the picture says, on one line; None where there is none.
+    caption_beside: str | None = None
+    #: "file" beside it, "kept" in the workspace, or "group" (the group's template with the picture's words).
+    caption_from: Literal["file", "kept", "group"] = "group"
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,124 @@
+"""`orchestrator dataset caption …`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from orchestrator.cli.options import json_option, open_workspace, workspace_option
+
+if TYPE_CHECKING:
+    from orchestrator.dataset.model import DatasetPicture
+
+_pictures = click.argument("pictures", nargs=-1)
+_dry_run = click.option("--dry-run", is_flag=True, help="Say what would change, and keep nothing.")
+
+
+@click.group("caption")
+def command() -> None:
+    """Look at the captions, and change them without touching a file of yours.
+
+    PICTURES are patterns over GROUP/FILE, such as "close-up/*" or "*/0003.png"; all of them without one.
+    """
+
+
+@command.command("show")
+@_pictures
+@workspace_option
+@json_option
+def show(pictures: tuple[str, ...], folder: Path, as_json: bool) -> None:
+    """List the captions as they will be trained, and where each is from."""
+    from orchestrator.cli.console import answer_json, table
+    from orchestrator.dataset import caption_store, collect
+
+    workspace, profile = open_workspace(folder)
+    chosen = _chosen(collect(profile, workspace), pictures)
+    if as_json:
+        answer_json(caption_store.to_dict(chosen))
+        return
+    table(
+        ("picture", "caption", "from"),
+        [(_name(one), one.caption or f"[!] {one.caption_problem}", one.caption_from) for one in chosen],
+    )
+
+
+@command.command("add")
+@click.argument("words")
+@_pictures
+@_dry_run
+@workspace_option
+def add(words: str, pictures: tuple[str, ...], dry_run: bool, folder: Path) -> None:
+    """Add WORDS (split at commas) to the captions of PICTURES."""
+    from orchestrator.dataset import caption_store
+
+    new = [word.strip() for word in words.split(",") if word.strip()]
+    _change(folder, pictures, lambda caption: caption_store.with_words(caption, new), dry_run=dry_run)
+
+
+@command.command("replace")
+@click.argument("old")
+@click.argument("new")
+@_pictures
+@_dry_run
+@workspace_option
+def replace(old: str, new: str, pictures: tuple[str, ...], dry_run: bool, folder: Path) -> None:
+    """Put NEW in place of OLD, which is a whole part between commas; `*OLD*` is found inside parts too.
+
+    An empty NEW takes OLD out with its comma.
+    """
+    from orchestrator.dataset import caption_store
+
+    _change(folder, pictures, lambda caption: caption_store.replace_words(caption, old, new), dry_run=dry_run)
+
+
+@command.command("clear")
+@click.argument("pictures", nargs=-1, required=True)
+@_dry_run
+@workspace_option
+def clear(pictures: tuple[str, ...], dry_run: bool, folder: Path) -> None:
+    """Forget what was kept of PICTURES: the file beside them, or their group's caption, counts again."""
+    from orchestrator.cli.console import answer, many
+    from orchestrator.dataset import caption_store, collect
+
+    workspace, profile = open_workspace(folder)
+    kept = caption_store.read(workspace)
+    known = [one for one in _chosen(collect(profile, workspace), pictures) if one.sha256 in kept]
+    if not dry_run and known:
+        gone = {one.sha256 for one in known}
+        caption_store.write(workspace, {sha256: one for sha256, one in kept.items() if sha256 not in gone})
+    answer(f"{many(len(known), 'kept caption')} {'would be ' if dry_run else ''}forgotten.")
+
+
+def _change(folder: Path, patterns: Sequence[str], change: Callable[[str], str], *, dry_run: bool) -> None:
+    from orchestrator.cli.console import answer, many, table
+    from orchestrator.dataset import caption_store, collect
+
+    workspace, profile = open_workspace(folder)
+    chosen = _chosen(collect(profile, workspace), patterns)
+    after, seen = caption_store.changed(chosen, caption_store.read(workspace), change)
+    if not dry_run and seen:
+        caption_store.write(workspace, after)
+    if seen:
+        table(("picture", "before", "after"), [(_name(one), one.caption, profile.fill(new)) for one, new in seen])
+        answer()
+    answer(f"{many(len(seen), 'caption')} of {len(chosen)} {'would change' if dry_run else 'changed'}.")
+
+
+def _chosen(pictures: Sequence[DatasetPicture], patterns: Sequence[str]) -> list[DatasetPicture]:
+    from orchestrator.errors import InputError
+
+    unmatched = [p for p in patterns if not any(fnmatchcase(_name(one), p) for one in pictures)]
+    if unmatched:
+        raise InputError(
+            f"No picture is called {', '.join(map(repr, unmatched))}.",
+            fix="Pictures are called GROUP/FILE; `orchestrator dataset caption show` lists them.",
+        )
+    return [one for one in pictures if not patterns or any(fnmatchcase(_name(one), pattern) for pattern in patterns)]
+
+
+def _name(picture: DatasetPicture) -> str:
+    return f"{picture.group}/{picture.path.name}"
