@@ -13,8 +13,8 @@ from orchestrator.evaluation.distributions import wilson
 from orchestrator.evaluation.evaluate import Eyes
 from orchestrator.evaluation.judge import score
 from orchestrator.evaluation.scout import Look
-from orchestrator.evaluation.tags import FRAMINGS
 from orchestrator.profile.model import Expectation
+from orchestrator.tagging.tags import FRAMINGS
 
 
 @dataclass(frozen=True)
