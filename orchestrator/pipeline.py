@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from orchestrator.a1111.client import A1111
     from orchestrator.dataset.bucket_preview import Bucket, Placed
     from orchestrator.dataset.model import CheckResult, Dataset, DatasetPicture
+    from orchestrator.dataset.tag_captions import TaggedCaptions
     from orchestrator.evaluation.ramp import RampResult
     from orchestrator.evaluation.scout import ScoutResult
     from orchestrator.evaluation.verdict import Verdict
@@ -126,6 +127,7 @@ def check_dataset(profile: Profile, workspace: Workspace, *, on_progress: OnProg
     The result is kept beside the dataset. Raises `DatasetError` or `WorkspaceError` when pictures are not there yet.
     """
     from orchestrator.dataset import check, collect
+    from orchestrator.tagging.asking import known_tags
     from orchestrator.vision import measure
 
     pictures = collect(profile, workspace)
@@ -137,9 +139,43 @@ def check_dataset(profile: Profile, workspace: Workspace, *, on_progress: OnProg
         on_progress("look at the dataset", done, len(pictures))
 
     measurements = measure([picture.path for picture in pictures], workspace.cache, on_measured=measured)
-    result = check(pictures, measurements, profile.dataset.limits, profile.dataset.groups, trigger=profile.trigger)
+    tags, seen_from = known_tags([picture.sha256 for picture in pictures], workspace.tags)
+    result = check(
+        pictures,
+        measurements,
+        profile.dataset.limits,
+        profile.dataset.groups,
+        trigger=profile.trigger,
+        tags=tags,
+        seen_from=seen_from,
+    )
     write_json(workspace.check(profile.subject.version), result.to_dict())
     return Checked(pictures, measurements, result)
+
+
+def tag_captions(
+    profile: Profile,
+    workspace: Workspace,
+    server: A1111,
+    pictures: Sequence[DatasetPicture],
+    *,
+    model: str = "",
+    seen_from: float | None = None,
+    blocked: Sequence[str] = (),
+    on_progress: OnProgress = _quiet,
+) -> TaggedCaptions:
+    """pictures → captions: ask the server's tagger what it sees, and keep it as the words of the pictures' captions."""
+    from orchestrator.dataset.tag_captions import tag_captions as tag
+
+    return tag(
+        workspace,
+        pictures,
+        server,
+        model=model,
+        seen_from=seen_from,
+        blocked=(*profile.dataset.blocked_tags, *blocked),
+        on_tagged=_counter(on_progress, "tag pictures", len(pictures)),
+    )
 
 
 def preview_buckets(

@@ -76,6 +76,16 @@ class Workspace:
         return self.root / ".orchestrator" / "cache"
 
     @property
+    def tags(self) -> Path:
+        """What taggers saw, by model and picture."""
+        return self.cache / "tags"
+
+    @property
+    def journals(self) -> Path:
+        """Which options of a server are borrowed, until they are given back."""
+        return self.cache.parent / "journals"
+
+    @property
     def logs(self) -> Path:
         return self.root / ".orchestrator" / "logs"
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from orchestrator.cli.options import json_option, open_workspace, workspace_option
+from orchestrator.cli.options import Urls, json_option, open_workspace, server_option, workspace_option
 
 if TYPE_CHECKING:
     from orchestrator.dataset.model import DatasetPicture
@@ -57,6 +57,45 @@ def add(words: str, pictures: tuple[str, ...], dry_run: bool, folder: Path) -> N
 
     new = [word.strip() for word in words.split(",") if word.strip()]
     _change(folder, pictures, lambda caption: caption_store.with_words(caption, new), dry_run=dry_run)
+
+
+@command.command("tag")
+@_pictures
+@click.option("--model", default="", help="A model of the WD14 tagger, or deepdanbooru; else the best A1111 has.")
+@click.option("--above", type=click.FloatRange(0, 1), help="How sure the tagger must be; else as its model says.")
+@click.option("--block", "blocked", multiple=True, help="A tag no caption gets (*hair); beside dataset.blocked_tags.")
+@server_option
+@workspace_option
+def tag(
+    pictures: tuple[str, ...], model: str, above: float | None, blocked: tuple[str, ...], url: Urls, folder: Path
+) -> None:
+    """Let A1111 tag PICTURES, and give the words to their captions: where the template says {tags}, else at its end.
+
+    Captions in files of yours, and those you changed with `add` or `replace`, stay as they are.
+    """
+    from orchestrator import pipeline
+    from orchestrator.cli.console import answer, many, note, progress, table
+    from orchestrator.cli.servers import open_servers
+    from orchestrator.dataset import collect
+    from orchestrator.settings import load_settings
+
+    workspace, profile = open_workspace(folder)
+    chosen = _chosen(collect(profile, workspace), pictures)
+    with open_servers(load_settings(a1111_url=url)) as servers, progress() as on_progress:
+        done = pipeline.tag_captions(
+            profile, workspace, servers.client, chosen,
+            model=model, seen_from=above, blocked=blocked, on_progress=on_progress,
+        )  # fmt: skip
+    if done.own:
+        note(f"{many(len(done.own), 'picture')} with a caption of their own keep it.")
+    for path in done.untagged:
+        note(f"{path} got no tags.")
+    now = {one.path: one for one in collect(profile, workspace)}
+    table(
+        ("picture", f"caption, with the words of {done.model}"), [(_name(one), now[one.path].caption) for one in chosen]
+    )
+    answer()
+    answer(f"{many(len(done.words), 'picture')} tagged.")
 
 
 @command.command("replace")

@@ -86,9 +86,11 @@ def compose(template: str, beside: str | None, kept: Kept) -> str:
         return kept.caption
     if beside is not None:
         return beside
+    has = {part.strip().casefold() for part in template.split(",")}
+    words = [word for word in kept.words if word.casefold() not in has]
     if WORDS in template:
-        return tidy(template.replace(WORDS, ", ".join(kept.words)))
-    return ", ".join([template, *kept.words])
+        return tidy(template.replace(WORDS, ", ".join(words)))
+    return ", ".join([template, *words])
 
 
 def tidy(text: str) -> str:

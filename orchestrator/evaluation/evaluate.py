@@ -53,8 +53,7 @@ def workspace_eyes(workspace: Workspace, server: TagServer, *, model: str = "") 
         tell = None if on_measured is None else (lambda path, seen: on_measured(path))
         return measure_faces(list(pictures), workspace.cache, on_measured=tell)
 
-    root = workspace.cache.parent
-    return Eyes(measure, server, workspace.cache / "tags", root / "journals", model)
+    return Eyes(measure, server, workspace.tags, workspace.journals, model)
 
 
 def scout_seeds(

@@ -199,6 +199,8 @@ class DatasetPlan(_Part):
     """The groups, in the order of their folders."""
     limits: Limits = Limits()
     """What the check warns about."""
+    blocked_tags: tuple[str, ...] = ("1girl", "1boy", "solo", "looking at viewer")
+    """What a tagger may say and no caption gets; `*` stands for any letters (`*hair`)."""
 
 
 class Guard(_Part):

@@ -134,6 +134,22 @@ def tag_pictures(
     return Tagged(tuple(None for _ in pictures), not_measured=why)
 
 
+def known_tags(hashes: Sequence[str], cache: Path) -> tuple[dict[str, Mapping[str, float]], float]:
+    """(tags by sha256 of the pictures that were tagged before, from which probability one counts as seen), of the model
+    that has seen most of them. Asks nobody.
+    """
+    best: tuple[dict[str, Mapping[str, float]], float] = ({}, WD14_SEEN_FROM)
+    for folder in sorted(cache.iterdir()) if cache.is_dir() else []:
+        if not folder.name.endswith(f"-{_TAGS_FORMAT}"):
+            continue
+        found = {sha256: _cached(folder / sha256[:2] / f"{sha256}.json") for sha256 in hashes}
+        tags: dict[str, Mapping[str, float]] = {sha256: one for sha256, one in found.items() if one is not None}
+        if len(tags) > len(best[0]):
+            is_wd14 = not folder.name.startswith(f"{DEEPDANBOORU}-")
+            best = tags, WD14_SEEN_FROM if is_wd14 else DEEPDANBOORU_SEEN_FROM
+    return best
+
+
 def _taggers(server: TagServer, model: str) -> list[Tagger]:
     if model == DEEPDANBOORU:
         return [Tagger(DEEPDANBOORU, DEEPDANBOORU_SEEN_FROM)]
