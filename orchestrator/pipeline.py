@@ -21,6 +21,7 @@ from orchestrator.files import write_json
 
 if TYPE_CHECKING:
     from orchestrator.a1111.client import A1111
+    from orchestrator.dataset.balance import Balance
     from orchestrator.dataset.bucket_preview import Bucket, Placed
     from orchestrator.dataset.model import CheckResult, Dataset, DatasetPicture
     from orchestrator.dataset.tag_captions import TaggedCaptions
@@ -205,11 +206,35 @@ def preview_buckets(
     return bucket_preview.preview(pictured, options["datasets"][0])
 
 
-def build_dataset(profile: Profile, workspace: Workspace, pictures: Sequence[DatasetPicture] | None = None) -> Dataset:
-    """pictures → dataset, second half: kohya's folders, captions, and where everything came from."""
-    from orchestrator.dataset import build, collect
+def balance_dataset(profile: Profile, workspace: Workspace, *, on_progress: OnProgress = _quiet) -> Balance:
+    """pictures → dataset: what would make the trainer see the groups equally often, and lock nothing in. Writes
+    nothing but the check.
+    """
+    from orchestrator.dataset.balance import propose
+    from orchestrator.dataset.view import views
 
-    return build(profile, workspace, list(pictures) if pictures is not None else collect(profile, workspace))
+    checked = check_dataset(profile, workspace, on_progress=on_progress)
+    groups = profile.dataset.groups
+    return propose(views(checked.pictures, checked.measurements, groups), profile.dataset.limits)
+
+
+def build_dataset(
+    profile: Profile,
+    workspace: Workspace,
+    pictures: Sequence[DatasetPicture] | None = None,
+    *,
+    on_progress: OnProgress = _quiet,
+) -> Dataset:
+    """pictures → dataset, second half: kohya's folders, captions, and where everything came from; balanced where the
+    profile says so (`dataset.balance`).
+    """
+    from orchestrator.dataset import build, collect
+    from orchestrator.dataset.balance import balanced
+
+    chosen = list(pictures) if pictures is not None else collect(profile, workspace)
+    if profile.dataset.balance:
+        profile, chosen = balanced(profile, chosen, balance_dataset(profile, workspace, on_progress=on_progress))
+    return build(profile, workspace, chosen)
 
 
 def check_training(profile: Profile, workspace: Workspace, install: KohyaInstall, checkpoint: Path) -> None:

@@ -83,14 +83,19 @@ def _angle(value: float | None) -> str:
 
 
 @command.command("build")
+@click.option("--balance", is_flag=True, help="As `balance = true` in lora.toml: leave out and repeat as proposed.")
 @workspace_option
-def build(folder: Path) -> None:
+def build(balance: bool, folder: Path) -> None:
     """Copy the pictures with their captions into kohya's folders, with a manifest of where each came from."""
     from orchestrator import pipeline
-    from orchestrator.cli.console import answer, note
+    from orchestrator.cli.console import answer, note, progress
 
     workspace, profile = open_workspace(folder)
-    dataset = pipeline.build_dataset(profile, workspace)
+    if balance and not profile.dataset.balance:
+        profile = profile.model_copy(update={"dataset": profile.dataset.model_copy(update={"balance": True})})
+        note("To have `orchestrator run` build it so too, write `balance = true` under [dataset] in lora.toml.")
+    with progress() as on_progress:
+        dataset = pipeline.build_dataset(profile, workspace, on_progress=on_progress)
     answer(
         f"{dataset.folder}: {dataset.count} pictures in {len(dataset.groups)} groups"
         f"{'' if dataset.built else ' (unchanged)'}"

@@ -1,4 +1,4 @@
-"""`orchestrator dataset buckets`."""
+"""`orchestrator dataset balance|buckets`."""
 
 from __future__ import annotations
 
@@ -7,6 +7,38 @@ from pathlib import Path
 import click
 
 from orchestrator.cli.options import json_option, open_workspace, workspace_option
+
+
+@click.command("balance")
+@workspace_option
+@json_option
+def balance(folder: Path, as_json: bool) -> None:
+    """Say what to leave out, straighten, make and repeat so that the groups are seen equally often.
+
+    `dataset build --balance` leaves out and repeats as said here; nothing is changed by this command.
+    """
+    from orchestrator import pipeline
+    from orchestrator.cli.console import answer, answer_json, paragraph, progress
+
+    workspace, profile = open_workspace(folder)
+    with progress() as on_progress:
+        found = pipeline.balance_dataset(profile, workspace, on_progress=on_progress)
+    if as_json:
+        answer_json(found.to_dict())
+        return
+    for step in found.steps:
+        paragraph(f"{step.kind}, {step.group}: ", step.what)
+        paragraph("    Why:    ", step.why)
+        if step.command:
+            paragraph("    Do:     ", step.command)
+    if not found.steps:
+        answer("[ok] The groups are seen equally often, and nothing has to go.")
+        return
+    answer()
+    answer(
+        f"The group seen most is seen {found.ratio_now:.2f} times as often as the one seen least; "
+        f"with `orchestrator dataset build --balance` {found.ratio_after:.2f} times."
+    )
 
 
 @click.command("buckets")
@@ -54,4 +86,4 @@ def _size(size: tuple[int, int]) -> str:
     return f"{size[0]}×{size[1]}"
 
 
-COMMANDS = (buckets,)
+COMMANDS = (balance, buckets)

@@ -65,6 +65,14 @@ def of_all(views: Sequence[GroupView]) -> Iterator[Finding]:
         )
 
 
+def locked_lean(view: GroupView, limits: Limits) -> float | None:
+    """The mean lean in degrees that the group would lock in (+ = clockwise); None where it would not."""
+    mean, sd = mean_and_sd([face.roll_deg for _, face in view.with_face])
+    if mean is None or sd is None or len(view.with_face) < _HABIT_FROM or abs(mean) <= limits.mean_roll:
+        return None
+    return mean if sd < limits.roll_spread else None
+
+
 def _lean(view: GroupView, limits: Limits) -> Iterator[Finding]:
     rolls = [face.roll_deg for _, face in view.with_face]
     mean, sd = mean_and_sd(rolls)
@@ -77,7 +85,7 @@ def _lean(view: GroupView, limits: Limits) -> Iterator[Finding]:
         "straighten the pictures (orchestrator pictures straighten, or straighten = true in their set) "
         f"or add {view.name} pictures with other angles"
     )
-    if sd < limits.roll_spread:
+    if locked_lean(view, limits) is not None:
         means = "the LoRA will learn the lean as part of the face, and no prompt will take it out"
         yield Finding("locked in", "lean", view.name, what, means, fix)
     else:
@@ -148,25 +156,31 @@ def _missing_faces(view: GroupView) -> Iterator[Finding]:
         )
 
 
-def _somebody_else(view: GroupView) -> Iterator[Finding]:
+def somebody_else(view: GroupView) -> tuple[list[tuple[Measured, float]], float]:
+    """(those whose face is far from the others of the group, with their usual distance; the distance usual for all)."""
     known = [(one, one.measurement.identity) for one in view.readable if one.measurement.identity is not None]
     if len(known) < _COMPARED_FROM or len({one.measurement.embedding_name for one, _ in known}) > 1:
-        return
+        return [], 0.0
     usual = [
         statistics.median(identity_distance(mine, other) for at, (_, other) in enumerate(known) if at != index)
         for index, (_, mine) in enumerate(known)
     ]
     middle = statistics.median(usual)
     limit = max(middle * _OTHER_TIMES, middle + _OTHER_BY)
-    others: list[Measured] = [one for (one, _), distance in zip(known, usual, strict=True) if distance > limit]
-    if others:
-        furthest = max(usual)
+    return [(one, distance) for (one, _), distance in zip(known, usual, strict=True) if distance > limit], middle
+
+
+def _somebody_else(view: GroupView) -> Iterator[Finding]:
+    found, middle = somebody_else(view)
+    if found:
+        others = [one for one, _ in found]
+        known = sum(one.measurement.identity is not None for one in view.readable)
         yield Finding(
             "warning",
             "somebody else",
             view.name,
-            f"{len(others)} of {len(known)} faces are far from the others "
-            f"({furthest:.2f} against {middle:.2f} usual): {named(others)}",
+            f"{len(others)} of {known} faces are far from the others "
+            f"({max(distance for _, distance in found):.2f} against {middle:.2f} usual): {named(others)}",
             "the LoRA will mix another face into the subject's",
             "look at them and take out who is somebody else; a blurred or covered face measures so too",
             names(others),

@@ -112,28 +112,36 @@ def _small(view: GroupView, limits: Limits) -> Iterator[Finding]:
         )
 
 
-def _blurred(view: GroupView) -> Iterator[Finding]:
+def blurred(view: GroupView) -> list[tuple[Measured, float]]:
+    """Those much less sharp than the group's median, with how many times less."""
     readable = view.readable
     if len(readable) < _COMPARED_FROM:
-        return
-    middle = statistics.median(_sharpness(one.measurement) for one in readable)
-    blurred = [one for one in readable if _sharpness(one.measurement) < middle - _BLURRED_BY]
-    if blurred:
-        least = 10 ** (middle - min(_sharpness(one.measurement) for one in blurred))
+        return []
+    middle = statistics.median(sharpness(one.measurement) for one in readable)
+    below = [(one, middle - sharpness(one.measurement)) for one in readable]
+    return [(one, 10**less) for one, less in below if less > _BLURRED_BY]
+
+
+def _blurred(view: GroupView) -> Iterator[Finding]:
+    found = blurred(view)
+    if found:
+        ones = [one for one, _ in found]
         yield Finding(
             "warning",
             "blurred",
             view.name,
-            f"{len(blurred)} of {len(readable)} pictures are much less sharp than the group's median "
-            f"({least:.0f} times): {named(blurred)}",
+            f"{len(ones)} of {len(view.readable)} pictures are much less sharp than the group's median "
+            f"({max(times for _, times in found):.0f} times): {named(ones)}",
             "the LoRA learns the blur as a way this subject may look",
             "leave them out, or replace them",
-            names(blurred),
+            names(ones),
         )
 
 
-def _sharpness(measurement: Measurement) -> float:
-    # The face says more than the background, which may be blurred on purpose.
+def sharpness(measurement: Measurement) -> float:
+    """log10 of the sharpness of what matters: the face says more than the background, which may be blurred on
+    purpose.
+    """
     return measurement.face.sharpness if measurement.face else measurement.sharpness
 
 
@@ -181,8 +189,8 @@ def _few(views: Sequence[GroupView]) -> Iterator[Finding]:
 
 
 def _duplicates(views: Sequence[GroupView], limits: Limits) -> Iterator[Finding]:
-    clusters = _clusters([one for view in views for one in view.readable], limits.duplicate_bits)
-    for ones, bits, mirrored in clusters:
+    joined = clusters([one for view in views for one in view.readable], limits.duplicate_bits)
+    for ones, bits, mirrored in joined:
         group = ones[0].picture.group if len({one.picture.group for one in ones}) == 1 else ""
         same = (
             "the same picture"
@@ -200,7 +208,7 @@ def _duplicates(views: Sequence[GroupView], limits: Limits) -> Iterator[Finding]
         )
 
 
-def _clusters(ones: Sequence[Measured], bits: int) -> list[tuple[list[Measured], int, bool]]:
+def clusters(ones: Sequence[Measured], bits: int) -> list[tuple[list[Measured], int, bool]]:
     """Pictures joined by near pairs.
 
     The pictures, the largest distance of a pair that joined them, whether one is a mirror image.

@@ -199,6 +199,10 @@ class DatasetPlan(_Part):
     """The groups, in the order of their folders."""
     limits: Limits = Limits()
     """What the check warns about."""
+    balance: bool = False
+    """Leave out copies, blurred and unreadable pictures and other people, and set the repeats so that the groups are
+    seen equally often (`orchestrator dataset balance` says what that would do).
+    """
     blocked_tags: tuple[str, ...] = ("1girl", "1boy", "solo", "looking at viewer")
     """What a tagger may say and no caption gets; `*` stands for any letters (`*hair`)."""
 
