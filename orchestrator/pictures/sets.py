@@ -25,7 +25,7 @@ from orchestrator.render.engine import Renderer
 from orchestrator.workspace import Workspace
 
 #: Fields of a set that profiles did not have once. While they say nothing, sets made before them have the same plan.
-_LATER = ("seeds_each", "mask", "mask_blur", "batch_size", "alwayson_scripts", "picked")
+_LATER = ("seeds_each", "mask", "mask_blur", "batch_size", "alwayson_scripts", "picked", "corners")
 
 
 def make_set(
@@ -58,7 +58,7 @@ def make_set(
     # Without the extra the set is made all the same, and tried again each time until it can be straightened.
     could_straighten = True
     if picture_set.straighten:
-        start, could_straighten = sources.straightened(start, workspace.cache, notes)
+        start, could_straighten = sources.straightened(start, workspace.cache, notes, picture_set.corners)
     if not picture_set.prompt:
         planned = [Planned(None, source) for source in start]
     elif renderer is None:
@@ -107,8 +107,13 @@ def plan_pictures(
                 width=width,
                 height=height,
             )
-        if mask:
-            recipe = recipe.evolve(mask_sha256=mask[1], mask_path=mask[0], mask_blur=picture_set.mask_blur)
+        own_mask = (source.mask, sources.mask_hash(source.mask)) if source and source.mask else mask
+        if own_mask:
+            recipe = recipe.evolve(mask_sha256=own_mask[1], mask_path=own_mask[0], mask_blur=picture_set.mask_blur)
+        elif picture_set.corners == "outpaint":
+            # It was upright already: nothing of it is to be drawn anew, so it goes on as it is.
+            planned.append(Planned(None, source, {"change": None}))
+            continue
         planned.append(Planned(recipe, source, {"change": place.change or None}))
     return planned
 

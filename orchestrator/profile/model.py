@@ -19,6 +19,9 @@ Expectation = Literal[
     "hand raised", "arms crossed", "hand on hip", "smile", "looking up", "close-up", "upper body", "full body"
 ]
 
+#: What becomes of the corners a turned picture leaves empty.
+Corners = Literal["crop", "reflect", "outpaint"]
+
 #: A1111 takes seeds up to int64 and answers 500 beyond (observed on 1.10.1).
 Seed = Annotated[int, Field(ge=0, le=2**63 - 1)]
 #: A LoRA's weight as A1111 applies it; the article's grids run from 0.2 to 1.0.
@@ -124,6 +127,10 @@ class PictureSet(_Part):
     """How many pixels the mask's edge is softened by."""
     straighten: bool = False
     """Turn each source picture until its face is upright, before it is varied."""
+    corners: Corners = "crop"
+    """What a straightened picture has where it was turned beyond its edge: cropped away; filled with its mirror image
+    (`reflect`), which keeps the framing; or drawn anew by A1111 by this set's prompt (`outpaint`).
+    """
     batch_size: Annotated[int, Field(ge=1, le=16)] = 1
     """Pictures the card draws at once: faster, but the pixels differ a little from those drawn one by one."""
     alwayson_scripts: dict[str, Any] = Field(default_factory=dict)
@@ -139,6 +146,10 @@ class PictureSet(_Part):
             return self
         if self.straighten and not self.source:
             raise ValueError("straighten needs a source: the picture set whose pictures are turned upright")
+        if self.corners != "crop" and not self.straighten:
+            raise ValueError("corners only matter with straighten = true")
+        if self.corners == "outpaint" and (not self.prompt or self.mask):
+            raise ValueError("outpaint draws the corners by the prompt: give one, and no mask of your own")
         if self.mask and not self.source:
             raise ValueError("mask needs a source: the picture set whose pictures are changed in part")
         if not self.prompt and not (self.source and self.straighten):
