@@ -9,10 +9,10 @@ told to `on_progress(what, done, total)`. The command line and the demo do nothi
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import functools
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -55,7 +55,7 @@ def _quiet(what: str, done: int, total: int) -> None:
     """Progress nobody watches."""
 
 
-@dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True)
 class Checked:
     """A dataset check with what it looked at."""
 
@@ -110,16 +110,19 @@ def make_pictures(
     for picture_set in profile.pictures:
         if picture_set.name in wanted:
             what = f"pictures: {picture_set.name}"
-            made.append(
-                make_set(
-                    profile,
-                    picture_set,
-                    workspace,
-                    renderer,
-                    functools.partial(on_progress, what),
-                )
-            )
+            done = functools.partial(on_progress, what)
+            made.append(_refused_shown(make_set(profile, picture_set, workspace, renderer, done)))
     return made
+
+
+def _refused_shown(made: MadeSet) -> MadeSet:
+    """Draw the sheet of what was set aside, and say where it is."""
+    if not made.refused:
+        return made
+    from orchestrator.grid.before_after import write_refused
+
+    sheet = write_refused(made.folder, made.name, made.refused)
+    return dataclasses.replace(made, notes=(*made.notes, f"they stand beside their sources on {sheet}"))
 
 
 def check_dataset(profile: Profile, workspace: Workspace, *, on_progress: OnProgress = _quiet) -> Checked:
@@ -611,15 +614,8 @@ def vary_pictures(
 
     refuse_drawn_over(profile, workspace, picture_set.name, "vary")
     what = f"pictures: {picture_set.name}"
-    return make_set(
-        profile,
-        picture_set,
-        workspace,
-        renderer,
-        functools.partial(on_progress, what),
-        given=sources,
-        made_by="vary",
-    )
+    done = functools.partial(on_progress, what)
+    return _refused_shown(make_set(profile, picture_set, workspace, renderer, done, given=sources, made_by="vary"))
 
 
 def ramp_pictures(

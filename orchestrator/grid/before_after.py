@@ -1,4 +1,4 @@
-"""What straightening did: every picture before and after, side by side on one sheet."""
+"""Pictures beside what was made of them: straightened ones, and variations that were set aside."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from pathlib import Path
 from orchestrator.grid.contact_sheet import ContactSheet, Row, Tile, draw_contact_sheet
 from orchestrator.grid.set_sheet import SHEETS
 from orchestrator.grid.sheet import write_sheet
+from orchestrator.pictures.identity_floor import Refused
 from orchestrator.pictures.straighten import Straightened
 
 #: Pairs in one row: a picture and its straightened self.
@@ -18,16 +19,29 @@ def write_before_after(folder: Path, pictures: Sequence[tuple[Path, Straightened
     """Draw the sheet of (source, what was done to it) into the sheets' folder of `folder`. Raises `InputError` for more
     than a sheet holds, `StorageError`.
     """
-    sheet = ContactSheet(
-        title="Straightened",
-        subtitle=f"{len(pictures)} pictures: as they were, and upright" if len(pictures) > 1 else "before and after",
-        rows=tuple(
-            Row(tuple(tile for source, one in pictures[start : start + _PAIRS] for tile in _pair(source, one)))
-            for start in range(0, len(pictures), _PAIRS)
-        ),
-        heads=("before", "after") * min(_PAIRS, len(pictures)),
-    )
+    words = f"{len(pictures)} pictures: as they were, and upright" if len(pictures) > 1 else "before and after"
+    pairs = [_pair(source, one) for source, one in pictures]
+    sheet = _of_pairs("Straightened", words, ("before", "after"), pairs)
     return write_sheet(draw_contact_sheet(sheet), folder / SHEETS / "sheet.png", {"straightened": len(pictures)})
+
+
+def write_refused(folder: Path, name: str, refused: Sequence[Refused]) -> Path:
+    """Draw the sheet of a set's variations that were set aside, each beside the picture it was made from."""
+    pairs = [(Tile(one.path.stem, one.source), Tile("", one.path, note=one.why)) for one in refused]
+    sheet = _of_pairs(
+        f"{name}: {len(refused)} refused", "set aside: not the face of the source", ("source", "refused"), pairs
+    )
+    return write_sheet(draw_contact_sheet(sheet), folder / SHEETS / "refused.png", {"set": name})
+
+
+def _of_pairs(title: str, subtitle: str, heads: tuple[str, str], pairs: Sequence[tuple[Tile, Tile]]) -> ContactSheet:
+    rows = (pairs[start : start + _PAIRS] for start in range(0, len(pairs), _PAIRS))
+    return ContactSheet(
+        title=title,
+        subtitle=subtitle,
+        rows=tuple(Row(tuple(tile for pair in row for tile in pair)) for row in rows),
+        heads=heads * min(_PAIRS, len(pairs)),
+    )
 
 
 def _pair(source: Path, one: Straightened) -> tuple[Tile, Tile]:

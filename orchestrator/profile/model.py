@@ -127,6 +127,11 @@ class PictureSet(_Part):
     """How many pixels the mask's edge is softened by."""
     straighten: bool = False
     """Turn each source picture until its face is upright, before it is varied."""
+    identity_floor: Annotated[float, Field(ge=0.0, le=1.0)] | Literal["own"] | None = None
+    """How like its source's face (1 = the same, 0 = nothing alike) a varied picture must stay; those below are set
+    aside in the folder `refused` and shown on a sheet. "own" = as like as the source set's pictures are among each
+    other. Empty = not looked at.
+    """
     corners: Corners = "crop"
     """What a straightened picture has where it was turned beyond its edge: cropped away; filled with its mirror image
     (`reflect`), which keeps the framing; or drawn anew by A1111 by this set's prompt (`outpaint`).
@@ -146,6 +151,8 @@ class PictureSet(_Part):
             return self
         if self.straighten and not self.source:
             raise ValueError("straighten needs a source: the picture set whose pictures are turned upright")
+        if self.identity_floor is not None and not (self.source and self.prompt):
+            raise ValueError("identity_floor compares varied pictures with their sources: give a source and a prompt")
         if self.corners != "crop" and not self.straighten:
             raise ValueError("corners only matter with straighten = true")
         if self.corners == "outpaint" and (not self.prompt or self.mask):
