@@ -29,6 +29,8 @@ _ACCESS_DENIED = 5
 #: Two processes with the same number cannot have started within this time of each other; clocks of psutil tick in 10
 #: ms.
 _SAME_START_S = 1.0
+#: How often it is looked whether what was told to end has.
+_LEFT_POLL_S = 0.02
 
 
 @dataclass(frozen=True)
@@ -199,11 +201,10 @@ def stop_trees(identities: Iterable[ProcessId], *, grace_s: float = 5.0) -> bool
             family.update({child.pid: child for child in process.children(recursive=True)})
     for member in family.values():
         _quietly(member.terminate)
-    _, left = psutil.wait_procs(list(family.values()), timeout=grace_s)
+    left = _left(family.values(), grace_s)
     for member in left:
         _quietly(member.kill)
-    _, left = psutil.wait_procs(left, timeout=grace_s)
-    return not [member for member in left if _still_runs(member)]
+    return not _left(left, grace_s)
 
 
 def exit_words(code: int | None, platform: str = sys.platform) -> str:
@@ -241,6 +242,20 @@ def _process(identity: ProcessId) -> psutil.Process | None:
         return process
     except psutil.Error:
         return None
+
+
+def _left(members: Iterable[psutil.Process], wait_s: float) -> list[psutil.Process]:
+    """Those that still run after at most `wait_s` seconds.
+
+    psutil's own waiting would ask the system for the end of our children, and whoever started them then would not get
+    their exit code any more; and it waits in vain for dead ones whose parent (a container's first process) never asks.
+    """
+    until = time.monotonic() + wait_s
+    left = [member for member in members if _still_runs(member)]
+    while left and time.monotonic() < until:
+        time.sleep(_LEFT_POLL_S)
+        left = [member for member in left if _still_runs(member)]
+    return left
 
 
 def _still_runs(process: psutil.Process) -> bool:

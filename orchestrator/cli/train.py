@@ -90,7 +90,7 @@ def command(
     else:
         renderer = pipeline.open_renderer(profile, workspace, open_client(settings))
         base = pipeline.base_checkpoint(profile, renderer)
-    ready = preflight(profile, install, workspace, checkpoint=base)
+    ready = preflight(profile, install, workspace, checkpoint=base, preset=preset.name if preset is not None else "")
     if dry_run:
         from orchestrator.cli.train_shown import show_plan
 

@@ -206,6 +206,12 @@ def _file(path: Path) -> tuple[Family, frozenset[str]]:
     family = next((family for mark, family in _MARKS if any(mark in name for name in names)), None)
     if family is None and any(name.startswith(("decoder.", "first_stage_model.")) for name in names):
         raise _refused(f"{path.name} is a VAE, no checkpoint", "Choose an SD1.5, SD2, SDXL, SD3 or Flux checkpoint")
+    if family is None and not any(name.startswith("model.diffusion_model.") for name in names):
+        raise _refused(
+            f"{path.name} holds no model that sd-scripts could train",
+            "Take a whole checkpoint in one file, or the folder of a diffusers model",
+            "It may be a part of a model, an embedding or a ControlNet.",
+        )
     if family == "sd3" and not any(name.startswith("model.diffusion_model.joint_blocks.") for name in names):
         raise _refused(
             f"{path.name} is an SD3 model in a layout that sd-scripts does not read", "Take the publisher's file"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,8 @@ from orchestrator.errors import Problem
 from orchestrator.kohya import reason, toml_file
 from orchestrator.kohya.arguments import Argument
 from orchestrator.kohya.known import nearest
+
+_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?", re.IGNORECASE)
 
 
 def check(values: Mapping[str, Any], arguments: Mapping[str, Argument]) -> list[Problem]:
@@ -28,7 +31,9 @@ def check(values: Mapping[str, Any], arguments: Mapping[str, Argument]) -> list[
             problems += _value_problems(value, argument)
     wrong = {problem.place for problem in problems}
     # What is of the wrong kind is said once.
-    return problems + [problem for problem in reason.clashes(values) if problem.place not in wrong]
+    # Only the scripts with a T5 can cache its outputs and train another text encoder.
+    clashes = reason.clashes(values, caches_all_texts="t5xxl" not in arguments)
+    return problems + [problem for problem in clashes if problem.place not in wrong]
 
 
 def write(path: Path, values: Mapping[str, Any]) -> Path:
@@ -82,6 +87,12 @@ def _instead(argument: Argument, value: Any) -> str:
     if argument.name == "resolution":
         sides = value if isinstance(value, (list, tuple)) else [value]
         return f'write "{",".join(map(str, sides))}", or [dataset] resolution'
+    if (
+        isinstance(value, str)
+        and argument.type in {"int", "float", "int_or_float"}
+        and _NUMBER.fullmatch(value.strip())
+    ):
+        return f"write {value.strip()} without quotes"
     if argument.type == "int_or_float" and isinstance(value, float) and value.is_integer():
         return f"write {int(value)} for so many steps"
     return f"such as {_EXAMPLES.get(argument.type, '...')}"

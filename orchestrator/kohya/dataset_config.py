@@ -98,6 +98,33 @@ def check(values: Mapping[str, Any]) -> list[Problem]:
     return problems
 
 
+def limits(dataset: Mapping[str, Any], *, steps: int) -> list[Problem]:
+    """What of a `[[datasets]]` table's buckets sd-scripts stops at with an AssertionError; the place is the key.
+
+    `steps` is what the script wants bucket_reso_steps to be a multiple of. Values of a wrong kind are passed over.
+    """
+    if not dataset.get("enable_bucket"):
+        return []
+    size = dataset.get("resolution", 0)
+    sides = list(size) if isinstance(size, (list, tuple)) else [size]
+    found, low, high = (dataset.get(key) for key in ("bucket_reso_steps", "min_bucket_reso", "max_bucket_reso"))
+    if not isinstance(found, int) or not all(isinstance(side, int) for side in sides):
+        return []
+    if found < 1 or found % steps:
+        return [Problem("bucket_reso_steps", f"{found} is no multiple of {steps}, as this script wants", f"{steps}")]
+    problems: list[Problem] = []
+    # Both are rounded to whole steps, away from the resolution, before they are compared with it.
+    if isinstance(low, int) and low - low % found > min(sides):
+        problems.append(
+            Problem("min_bucket_reso", f"{low} is more than the resolution ({min(sides)})", f"at most {min(sides)}")
+        )
+    if isinstance(high, int) and high + -high % found < max(sides):
+        problems.append(
+            Problem("max_bucket_reso", f"{high} is less than the resolution ({max(sides)})", f"at least {max(sides)}")
+        )
+    return problems
+
+
 def write(path: Path, subsets: Sequence[Subset], **options: Any) -> Path:
     """Write the file; the options are those of `values`. Raises `DatasetError`, `StorageError`.
 

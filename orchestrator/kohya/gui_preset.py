@@ -234,7 +234,7 @@ def _dropped(given: Mapping[str, Any], kind: str, arguments: Mapping[str, Argume
         if key in own or is_zero(value) or (isinstance(value, str) and value.strip() in {"", "0", "0.0"}):
             continue
         if key in gui_words.DROPPED:
-            usual = (key, value) in {("caption_extension", ".txt"), ("dynamo_backend", "no")}
+            usual = (key, value) in (("caption_extension", ".txt"), ("dynamo_backend", "no"))  # a value may be a list
             shown = "(not shown)" if key in gui_words.SECRET else value
             notes += [] if usual else [Note("dropped", key, shown, "", gui_words.DROPPED[key])]
         elif key not in gui_words.SILENT and key not in gui_network.WORDS and key not in gui_words.NOISE:

@@ -98,15 +98,11 @@ def missing_packages(values: Mapping[str, Any], packages: Mapping[str, str], kno
     """
     if not packages:
         return []
-    found = [
-        Problem(
-            "",
-            f"kohya's Python has no {site.package_of(name)}, and sd-scripts does not start without it",
-            "run kohya's setup script again",
-        )
-        for name in known.imports
-        if not site.brings(name, packages)
-    ]
+    found: list[Problem] = []
+    if absent := [site.package_of(name) for name in known.imports if not site.brings(name, packages)]:
+        them = "it" if len(absent) == 1 else "them"
+        what = f"kohya's Python has no {', '.join(absent)}, and sd-scripts does not start without {them}"
+        found.append(Problem("", what, "run kohya's setup script again, or name the right Python with --kohya-python"))
     if "torch" in packages:
         found += [
             Problem(

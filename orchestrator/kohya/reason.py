@@ -17,6 +17,7 @@ _USUAL_STEPS = 1600
 _LARGE_DIM = 128
 
 Values = Mapping[str, Any]
+_CACHED_TEXTS = ("cache_text_encoder_outputs", "cache_text_encoder_outputs_to_disk")
 
 
 @dataclass(frozen=True)
@@ -57,7 +58,7 @@ _CLASHES = (
     _Clash(
         "cache_text_encoder_outputs",
         lambda v: (
-            _on(v, "cache_text_encoder_outputs", "cache_text_encoder_outputs_to_disk")
+            _on(v, *_CACHED_TEXTS)
             and _on(v, "shuffle_caption", "caption_dropout_rate", "caption_tag_dropout_rate", "token_warmup_step")
         ),
         "cached text encoder outputs exclude everything that changes captions (shuffle_caption, caption_dropout_rate, "
@@ -72,15 +73,67 @@ _CLASHES = (
     ),
     _Clash(
         "lr_warmup_steps",
-        lambda v: v.get("lr_scheduler") == "constant" and not v.get("lr_scheduler_type") and _on(v, "lr_warmup_steps"),
+        lambda v: (
+            _on(v, "lr_warmup_steps")
+            and v.get("lr_scheduler") == "constant"
+            and not v.get("lr_scheduler_type")
+            and not _adafactor_schedules(v)
+        ),
         "the scheduler constant has no warm-up",
         'write lr_scheduler = "constant_with_warmup"',
+    ),
+    _Clash(
+        "lr_warmup_steps",
+        lambda v: _on(v, "lr_warmup_steps") and bool(v.get("lr_scheduler_type")),
+        "a scheduler named by lr_scheduler_type has no warm-up",
+        "write warmup_steps = 0 in [training]",
+    ),
+    _Clash(
+        "lr_warmup_steps",
+        lambda v: _on(v, "lr_warmup_steps") and not v.get("lr_scheduler_type") and _adafactor_schedules(v),
+        "Adafactor brings its own scheduler, which takes no warm-up of this kind",
+        'write warmup_steps = 0 in [training], or optimizer_args = ["relative_step=False"]',
+    ),
+    _Clash(
+        "lr_scheduler_min_lr_ratio",
+        lambda v: (
+            v.get("lr_scheduler") == "cosine_with_min_lr"
+            and not v.get("lr_scheduler_type")
+            and v.get("lr_scheduler_min_lr_ratio") is None
+            and not _has_pair(v, "lr_scheduler_args", "min_lr")
+        ),
+        "the scheduler cosine_with_min_lr needs to know how low",
+        "write lr_scheduler_min_lr_ratio = 0.1",
     ),
     _Clash(
         "fused_backward_pass",
         lambda v: _on(v, "fused_backward_pass") and str(v.get("optimizer_type") or "").lower() != "adafactor",
         "fused_backward_pass works only with the optimizer Adafactor",
         "leave it out",
+    ),
+    _Clash(
+        "fused_backward_pass",
+        lambda v: _on(v, "fused_backward_pass") and _number(v, "gradient_accumulation_steps") > 1,
+        "fused_backward_pass excludes gradient_accumulation_steps above 1",
+        "leave one of the two out",
+    ),
+    _Clash(
+        "adaptive_noise_scale",
+        lambda v: v.get("adaptive_noise_scale") is not None and v.get("noise_offset") is None,
+        "adaptive_noise_scale works only with noise_offset",
+        "write noise_offset, such as 0.05, or leave it out",
+    ),
+    _Clash(
+        "scale_v_pred_loss_like_noise_pred",
+        lambda v: _on(v, "scale_v_pred_loss_like_noise_pred") and not _on(v, "v_parameterization"),
+        "it works only with v_parameterization",
+        "leave it out, or write v_parameterization = true",
+    ),
+    _Clash(
+        "v_pred_like_loss",
+        lambda v: v.get("v_pred_like_loss") is not None and _on(v, "v_parameterization"),
+        "it excludes v_parameterization",
+        "leave one of the two out",
     ),
     _Clash(
         "blocks_to_swap",
@@ -97,11 +150,17 @@ _CLASHES = (
 )
 
 
-def clashes(values: Values) -> list[Problem]:
+def clashes(values: Values, *, caches_all_texts: bool = False) -> list[Problem]:
     """Values that exclude each other, and `key=value` lists sd-scripts will not be able to read; the place is the
     argument.
+
+    With `caches_all_texts` cached text encoder outputs leave no text encoder to train: so it is with SDXL, whereas the
+    scripts for Flux and SD3 cache those of T5 and train CLIP.
     """
     found = [Problem(clash.place, clash.what, clash.fix) for clash in _CLASHES if clash.holds(values)]
+    if caches_all_texts and _on(values, *_CACHED_TEXTS) and not _on(values, "network_train_unet_only"):
+        what = "cached text encoder outputs exclude training the text encoders"
+        found.append(Problem("cache_text_encoder_outputs", what, "write text_encoder_lr = 0 in [training]"))
     for key in ("optimizer_args", "lr_scheduler_args", "network_args"):
         items = values.get(key)
         for item in items if isinstance(items, (list, tuple)) else ():
@@ -231,6 +290,19 @@ def _wrong_pair(item: str, *, literal: bool) -> str:
     except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
         return f"has a value Python does not understand ({value!r}; texts need quotes of their own)"
     return ""
+
+
+def _has_pair(values: Values, key: str, name: str) -> bool:
+    """Whether the list of `name=value` called `key` holds one that begins with `name`."""
+    items = values.get(key)
+    return isinstance(items, (list, tuple)) and any(str(item).strip().startswith(name) for item in items)
+
+
+def _adafactor_schedules(values: Values) -> bool:
+    """Whether Adafactor puts its own scheduler in the place of any other, as it does unless it is told not to."""
+    items = values.get("optimizer_args")
+    fixed = isinstance(items, (list, tuple)) and "relative_step=False" in {str(item).replace(" ", "") for item in items}
+    return str(values.get("optimizer_type") or "").lower() == "adafactor" and not fixed
 
 
 def _on(values: Values, *keys: str) -> bool:

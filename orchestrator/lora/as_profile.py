@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 import json
+import math
 import re
 from collections.abc import Mapping
 from typing import Any
@@ -54,6 +55,10 @@ _ELSEWHERE = (
 #: Where sd-scripts takes its own optimizers from, by whose name alone they are chosen.
 _SHORT = ("torch.optim", "bitsandbytes", "lion_pytorch", "prodigyopt", "dadaptation", "transformers", "schedulefree")
 _RENAMED_OPTIMIZERS = {"SGD": "SGDNesterov", "SGD8bit": "SGDNesterov8bit", "Adafactor": "AdaFactor"}
+#: No argument has a larger number, and TOML has none.
+_LARGEST = 2**63
+#: Characters of a text shown in a note.
+_SHOWN = 200
 _PRECISIONS = {"F16": "fp16", "BF16": "bf16", "F32": "float"}
 _VERSIONED = re.compile(r"^(?P<name>.+)_(?P<version>v\d+[a-z0-9._-]*)$")
 _REPEATED = re.compile(r"^(?:(?P<repeats>\d+)_)?(?P<name>.+)$")
@@ -65,7 +70,8 @@ def as_profile(header: LoraHeader) -> tuple[str, list[Note]]:
     """
     metadata = {key.removeprefix("ss_"): text for key, text in header.metadata.items() if key.startswith("ss_")}
     notes: list[Note] = []
-    values = _values(metadata, header)
+    values, more = _values(metadata, header)
+    notes += more
     dataset, groups, elsewhere, more = _dataset(metadata)
     notes += more
     values |= elsewhere
@@ -82,11 +88,16 @@ def as_profile(header: LoraHeader) -> tuple[str, list[Note]]:
     return text, notes
 
 
-def _values(metadata: Mapping[str, str], header: LoraHeader) -> dict[str, Any]:
+def _values(metadata: Mapping[str, str], header: LoraHeader) -> tuple[dict[str, Any], list[Note]]:
     found: dict[str, Any] = {}
+    notes: list[Note] = []
     for key in (*_SAME, *_OTHER_NAMES):
         value = metadata.get(key) if key in _TEXTS else _read(metadata.get(key))
         name = _OTHER_NAMES.get(key, key)
+        if not _is_plain(value):
+            why = "it is no value that sd-scripts writes"
+            notes.append(Note("dropped", f"ss_{key}", metadata[key][:_SHOWN], "", why))
+            continue
         if value in (None, "None") or (name not in _ALWAYS and value is False) or _DEFAULTS.get(name) == value:
             continue
         found[name] = value
@@ -104,7 +115,7 @@ def _values(metadata: Mapping[str, str], header: LoraHeader) -> dict[str, Any]:
         found["network_train_unet_only"] = True
     elif parts == {"te"}:
         found["network_train_text_encoder_only"] = True
-    return found
+    return found, notes
 
 
 def _dataset(
@@ -119,7 +130,7 @@ def _dataset(
         if len(described) > 1:
             why = "a profile has one size and one batch for all groups; those of the first are taken"
             notes.append(Note("ambiguous", "ss_datasets", f"{len(described)} datasets", "", why))
-        subsets = [subset for entry in described for subset in entry.get("subsets", ()) if isinstance(subset, dict)]
+        subsets = [subset for entry in described for subset in _subsets(entry)]
         found = {key: first.get(key) for key in _OF_DATASET} | {"batch_size": first.get("batch_size_per_device")}
         own = subsets[0] if subsets else {}
         found |= {key: own.get(key) for key in _OF_SUBSET}
@@ -141,7 +152,16 @@ def _dataset(
             why = "regularisation pictures are not part of a dataset here"
             notes.append(Note("dropped", "ss_reg_dataset_dirs", metadata["reg_dataset_dirs"], "", why))
     groups = [_group(folder, repeats, tags) for folder, repeats, is_reg in folders if folder and not is_reg]
-    return {k: v for k, v in found.items() if v is not None}, _unlike(groups), elsewhere, notes
+    options, elsewhere = (
+        {key: value for key, value in given.items() if value is not None and _is_plain(value)}
+        for given in (found, elsewhere)
+    )
+    return options, _unlike(groups), elsewhere, notes
+
+
+def _subsets(entry: Any) -> list[dict[str, Any]]:
+    listed = entry.get("subsets") if isinstance(entry, dict) else None
+    return [subset for subset in listed if isinstance(subset, dict)] if isinstance(listed, list) else []
 
 
 def _group(folder: str, repeats: Any, tags: Any) -> dict[str, Any]:
@@ -234,6 +254,15 @@ def _read(text: str | None) -> Any:
         return ast.literal_eval(text)
     except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
         return text
+
+
+def _is_plain(value: Any) -> bool:
+    """Whether it is a number, a text, yes or no, nothing, or a list of these."""
+    if isinstance(value, (list, tuple)):
+        return all(_is_plain(item) and not isinstance(item, (list, tuple)) for item in value)
+    if isinstance(value, (int, float)):
+        return math.isfinite(value) and abs(value) < _LARGEST
+    return value is None or isinstance(value, str)
 
 
 def _json(text: str | None) -> Any:

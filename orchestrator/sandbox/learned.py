@@ -243,8 +243,9 @@ _MODULES: dict[str, tuple[int, int]] = {
 """SD 1.5 module names as sd-scripts writes them -> (inputs, outputs). A selection: all 264 would only fill the disk."""
 
 
-def tensors(learned: Learned, dim: int, alpha: float, seed: int) -> dict[str, Tensor]:
-    """The LoRA as float32 tensors under sd-scripts' names (`….lora_down.weight`, `….lora_up.weight`, `….alpha`).
+def tensors(learned: Learned, dim: int, alpha: float, seed: int, *, parts: str = "lora_") -> dict[str, Tensor]:
+    """The LoRA as float32 tensors under sd-scripts' names (`….lora_down.weight`, `….lora_up.weight`, `….alpha`); only
+    of the modules whose names begin with `parts`.
 
     What was learned is carried by the signs of the `lora_up` weights, so it survives saving as fp16 or bf16 and
     scaling; their size grows with progress. `dim`: rank, at least 1. Raises ValueError for a smaller one.
@@ -258,7 +259,7 @@ def tensors(learned: Learned, dim: int, alpha: float, seed: int) -> dict[str, Te
     size = 0.004 + 0.012 * learned.progress
     made: dict[str, Tensor] = {}
     start = 0
-    for name in sorted(_MODULES):
+    for name in sorted(name for name in _MODULES if name.startswith(parts)):
         inputs, outputs = _MODULES[name]
         up = (size * (0.25 + np.abs(random.standard_normal((outputs, dim), dtype=np.float32)))).astype(np.float32)
         signs = np.where(random.random(up.size) < 0.5, -1.0, 1.0).astype(np.float32)

@@ -43,7 +43,15 @@ class Lesson:
 
         from orchestrator.sandbox.learned import tensors
 
-        made = tensors(self.learned(epoch, epochs), self.dim, self.alpha, self.args.seed)
+        # A part that is not trained is not in the file either (networks/lora.py, apply_to).
+        parts = (
+            "lora_unet_"
+            if self.args.network_train_unet_only
+            else "lora_te_"
+            if self.args.network_train_text_encoder_only
+            else "lora_"
+        )
+        made = tensors(self.learned(epoch, epochs), self.dim, self.alpha, self.args.seed, parts=parts)
         named = {self._named(name): value for name, value in made.items()}
         return {name: np.full_like(value, np.nan) for name, value in named.items()} if self.blown_up else named
 

@@ -12,7 +12,7 @@ from orchestrator.files import write_json
 from orchestrator.kohya import command, config_file, toml_file
 from orchestrator.kohya.state import FromState, FromWeights
 from orchestrator.processes import Child, ProcessId
-from orchestrator.training import advice, inputs, latents, outcome, resume, samples, space
+from orchestrator.training import advice, latents, outcome, resume, samples, space
 from orchestrator.training.events import Note, TrainingEvent
 from orchestrator.training.plan import TrainingPlanned
 from orchestrator.training.record import Attempt, RunRecord, now, write_record
@@ -104,7 +104,7 @@ def _prepare(
 ) -> RunRecord:
     """Everything before the start: a clean folder, the configs, where to go on, and the record with a new attempt."""
     outcome.clear_unusable(planned)
-    inputs.check_space(planned.folder, max(planned.bytes_needed - space.used(planned.output_folder), 0))
+    space.require(planned.folder, max(planned.bytes_needed - space.used(planned.output_folder), 0))
     if stale := latents.forget_stale(planned.dataset, latents.key(planned), planned.cache):
         tell(Note(f"{stale} cached latents of another size, picture or checkpoint were removed."))
     point = resume.point(planned)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from orchestrator.profile.load import parse_profile
 from orchestrator.profile.model import DatasetPlan, Profile, TrainingPlan
 from orchestrator.training import words
 
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 #: As any sd-scripts of today; an older one says at the plan what it does not take.
 _TODAY = {
     "sdpa": Argument("sdpa", "bool", "", False, None, flag=True),
@@ -58,8 +60,6 @@ def to_plan(
         ours["save_every"] = min(ours.get("save_every", TrainingPlan().save_every), ours["epochs"])
     size, more = _size(dataset, extra)
     notes += more
-    if launch and len(launch.get("gpus", ())) < 2:
-        launch = {key: value for key, value in launch.items() if key != "gpus"}
     plan = TrainingPlan(
         **ours,
         **({"launch": dict(launch)} if launch else {}),
@@ -104,16 +104,21 @@ def profile_text(
         table["dataset"] = described
     table["training"] = _set(training)
     comments = [*heading.splitlines(), *(str(note) for note in notes)]
-    # A comment ends with its line; sd-scripts' texts may hold anything.
-    shown = "".join(f"# {' '.join(line.split())}\n" for line in comments)
+    # A comment ends with its line and holds no control characters; sd-scripts' texts may hold anything.
+    shown = "".join(f"# {_CONTROL.sub('?', ' '.join(line.split()))}\n" for line in comments)
     text = f"{shown}\n{tomli_w.dumps(table)}" if shown else tomli_w.dumps(table)
     parse_profile(text, "the profile that was put together")
     return text
 
 
 def onto(profile: Profile, training: TrainingPlan, dataset: DatasetPlan) -> Profile:
-    """`profile` with this training in the place of its own; its pictures, groups, guards and grids stay."""
-    kept = {name: getattr(profile.training, name) for name in ("guard", "tensorboard")}
+    """`profile` with this training in the place of its own; its pictures, groups, guards and grids stay, and of how it
+    is started what the training does not say.
+    """
+    kept: dict[str, Any] = {name: getattr(profile.training, name) for name in ("guard", "tensorboard")}
+    # Which cards there are is a matter of this machine: the preset has the last word only where it says one.
+    said = {name: getattr(training.launch, name) for name in training.launch.model_fields_set}
+    kept["launch"] = profile.training.launch.model_copy(update=said)
     if not training.samples.prompts:
         kept["samples"] = profile.training.samples
     sized = "resolution" in dataset.model_fields_set or "resolution" in training.extra
@@ -149,7 +154,7 @@ def _text_encoder(left: dict[str, Any], general: Any, ours: dict[str, Any], extr
         ours["text_encoder_lr"] = 0.0
         return
     rates = list(rate) if isinstance(rate, (list, tuple)) else [general if rate is None else rate]
-    if len(set(rates)) > 1:
+    if any(each != rates[0] for each in rates):
         extra["text_encoder_lr"] = rates
     elif rates and rates[0] is not None:
         _place("text_encoder_lr", "text_encoder_lr", rates[0], ours, extra)

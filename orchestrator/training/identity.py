@@ -76,11 +76,13 @@ def folder(workspace: Workspace, name: str, digits: str) -> Path:
     attempt = 1
     while True:
         candidate = workspace.run(name if attempt == 1 else f"{name}-{attempt}").absolute()
-        record = read_json(candidate / "run.json")
+        # A file in its place is told by whoever looks for room there.
+        record = read_json(candidate / "run.json") if candidate.is_dir() else None
         if isinstance(record, dict):
             if record.get("fingerprint") == digits:
                 return candidate
-        elif not candidate.exists() or not any(candidate.iterdir()):
+        elif not candidate.is_dir() or all(path.name.startswith(".") for path in candidate.iterdir()):
+            # A command that was killed while it began leaves its mark at most.
             return candidate
         attempt += 1
 

@@ -9,9 +9,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from orchestrator.errors import DatasetError, Problem, StorageError
+from orchestrator.errors import DatasetError, Problem
 from orchestrator.files import picture_files, sha256_file
-from orchestrator.training import captions, picture_facts, space
+from orchestrator.training import captions, picture_facts
 from orchestrator.training.picture_facts import Facts
 
 _GROUP = re.compile(r"^(?P<repeats>\d+)_(?P<name>.+)$")
@@ -162,16 +162,6 @@ def checkpoint_sha256(path: Path, cache: Path) -> str:
     if known != before:
         picture_facts.keep(kept_in, known)
     return answer
-
-
-def check_space(folder: Path, needed: int) -> None:
-    """Raises `StorageError` when `needed` bytes cannot be written into `folder` (`space.problems`)."""
-    found = space.problems(folder, needed)
-    if found:
-        raise StorageError(
-            f"{found[0].place}: {found[0].what}.",
-            fix=f"{found[0].fix[:1].upper()}{found[0].fix[1:]}; then run the same command.",
-        )
 
 
 def _remembered(file: Path, known: dict[str, str]) -> str:

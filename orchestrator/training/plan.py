@@ -109,7 +109,8 @@ def plan(
     of the version when not given. Raises `ProfileError` with every value sd-scripts would not understand,
     `DatasetError`, `InputError`.
     """
-    looked = inputs.Looked(inputs.read_dataset(dataset or workspace.dataset(profile.subject.version)))
+    folder = dataset or workspace.dataset(profile.subject.version)
+    looked = inputs.Looked(inputs.read_dataset(folder, workspace.cache))
     drafted = draft(profile, install, workspace, checkpoint, looked)
     if drafted.planned is None:
         raise ProfileError(workspace.profile, [str(problem) for problem in drafted.problems])
@@ -117,36 +118,48 @@ def plan(
 
 
 def draft(
-    profile: Profile, install: KohyaInstall, workspace: Workspace, checkpoint: Path, dataset: inputs.Looked
+    profile: Profile,
+    install: KohyaInstall,
+    workspace: Workspace,
+    checkpoint: Path,
+    dataset: inputs.Looked,
+    *,
+    preset: str = "",
 ) -> Draft:
     """Plan as far as possible, collecting every problem instead of stopping at the first.
 
     What `dataset` (as from `inputs.look`) has found itself is not repeated here; where it holds none, everything else
-    is checked all the same. Nothing is written but a cache of hashes. Raises `StorageError`.
+    is checked all the same. `preset` names the file of the kohya_ss GUI that the profile's training was taken from.
+    Nothing is written but a cache of hashes. Raises `StorageError`.
     """
     data = dataset.dataset
+    # The record must name it from wherever a later command is started.
+    checkpoint = checkpoint.absolute() if checkpoint.exists() else checkpoint
     try:
         chosen = effective(profile.training, workspace.profile)
     except ProfileError as error:
         return Draft(None, tuple(_problem(text) for text in error.problems))
     problems: list[Problem] = []
-    base = _base(checkpoint, {name: getattr(profile.base, name) for name in _COMPONENTS}, problems)
+    base = _base(checkpoint, {name: _given(getattr(profile.base, name)) for name in _COMPONENTS}, problems)
     family, script = (base.family, base.script) if base else ("sd1", SCRIPT_NAME)
     try:
         accepted = kohya_arguments.read(install, script, workspace.cache)
     except KohyaNotFound as error:
         problems.append(Problem("base.path", error.what, error.fix))
-        return Draft(None, value_checks.located(problems, workspace.profile))
+        return Draft(None, value_checks.located(problems, workspace.profile, preset))
     have = packages.installed(install.python)
     output_name = workspace.run(profile.run_name).name
     written = words.values(chosen, family=family, output_name=output_name, accepted=accepted)
     watched = {**words.tensorboard(chosen, have, accepted), **samples.values(chosen)}
     asked = {**watched, **written}
     problems += value_checks.problems(asked, chosen, accepted)
+    problems += value_checks.bucket_problems(written, chosen, resolution=profile.dataset.resolution, family=family)
     problems += value_checks.missing(asked, chosen, install, have, workspace.cache)
     problems += samples.problems(chosen.samples, profile)
+    fatal, doubts = value_checks.tokenizers_lacking(install, family, chosen)
+    problems += fatal
     if problems or base is None or data is None:
-        return Draft(None, value_checks.located(problems, workspace.profile))
+        return Draft(None, value_checks.located(problems, workspace.profile, preset))
     values, dataset_values = words.into_dataset_file(
         written,
         dataset_config.values(
@@ -197,7 +210,8 @@ def draft(
         samples=tuple(samples.lines(chosen, profile, family)),
         packages=have,
     )
-    return Draft(planned, (), value_checks.doubts(planned.values, chosen, data, workspace.profile))
+    doubts += value_checks.doubts(planned.values, chosen, data)
+    return Draft(planned, (), value_checks.located(doubts, workspace.profile, preset))
 
 
 def from_record(
@@ -208,14 +222,16 @@ def from_record(
     `python` is kohya's, that of the last attempt when not given.
 
     Raises `TrainingRefused` when dataset, base checkpoint or sd-scripts are not what they were (it would be another
-    training), `KohyaNotFound`, `StorageError`.
+    training) and when the record does not say it, `KohyaNotFound`, `StorageError`.
     """
     workspace = Workspace(folder.absolute().parent.parent)
+    if unsaid := [Problem(f"runs/{folder.name}/run.json", f"does not say {key}", _ANEW) for key in _unsaid(record)]:
+        raise TrainingRefused(unsaid)
     command = record.attempts[-1].command if record.attempts else ()
     python = python or (Path(command[0]) if command else None)
     install = kohya_install.find(Path(record.trainer["folder"]), python=python)
     base_path = Path(record.base["path"])
-    looked = inputs.look(Path(record.dataset["folder"]))
+    looked = inputs.look(Path(record.dataset["folder"]), workspace.cache)
     problems = list(looked.problems)
     base = _base(base_path, {name: record.values.get(name, "") for name in _COMPONENTS}, problems)
     if looked.dataset is not None and looked.dataset.sha256 != record.dataset["sha256"]:
@@ -253,18 +269,41 @@ def from_record(
         fingerprint=record.fingerprint,
         cache=workspace.cache,
         guard=guard or Guard(),
-        launch=_launch(command),
+        launch=_launch(command, record.attempts[-1].environment if record.attempts else {}),
         samples=samples.read(folder),
         packages=packages.installed(install.python),
     )
 
 
-def _launch(command: Sequence[str]) -> Launch:
-    """How a run was started, from its command line: several cards make another batch than one."""
-    if "--num_processes" not in command:
-        return Launch()
-    named = command[command.index("--gpu_ids") + 1] if "--gpu_ids" in command else ""
-    return Launch(accelerate=True, gpus=tuple(int(number) for number in named.split(",") if number.strip().isdigit()))
+def _unsaid(record: RunRecord) -> list[str]:
+    """What a record must say to be gone on from, and does not: somebody edited it, or it was put together again from
+    files that do not tell.
+    """
+    parts: Mapping[str, tuple[Mapping[str, Any], tuple[str, ...]]] = {
+        "trainer": (record.trainer, ("folder", "script", "version", "code_hash")),
+        "base": (record.base, ("path", "sha256")),
+        "dataset": (record.dataset, ("folder", "sha256")),
+        "values": (record.values, ("output_name", "network_dim")),
+        "dataset_config": (record.dataset_config, ("general", "datasets")),
+    }
+    return [f"{part}.{key}" for part, (said, keys) in parts.items() for key in keys if not said.get(key)]
+
+
+def _launch(command: Sequence[str], environment: Mapping[str, str]) -> Launch:
+    """How a run was started, from its command line and environment: several cards make another batch than one, and a
+    single one may not be the first.
+    """
+    threads = environment.get("OMP_NUM_THREADS", "")
+    if "--num_processes" in command:
+        named = command[command.index("--gpu_ids") + 1] if "--gpu_ids" in command else ""
+    else:
+        visible = environment.get("CUDA_VISIBLE_DEVICES", "")
+        named = visible if visible.strip().isdigit() else ""  # several of the user's own: inherited again
+    return Launch(
+        accelerate="--num_processes" in command,
+        gpus=tuple(int(number) for number in named.split(",") if number.strip().isdigit()),
+        cpu_threads=int(threads) if threads.isdigit() and int(threads) <= 256 else 0,
+    )
 
 
 def _problem(text: str) -> Problem:
@@ -281,6 +320,11 @@ def _base(checkpoint: Path, components: Mapping[str, Path | str], problems: list
     except InputError as error:
         problems.append(Problem("base.path", error.what, " ".join(filter(None, (error.cause, error.fix)))))
         return None
+
+
+def _given(path: str) -> Path | str:
+    """A path of the profile as a file of this machine; an empty text stays one."""
+    return Path(path).expanduser() if path else ""
 
 
 def _paths(folder: Path, base: BaseModel) -> dict[str, str]:

@@ -28,19 +28,26 @@ class Ready:
 
 
 def preflight(
-    profile: Profile, install: KohyaInstall, workspace: Workspace, *, checkpoint: Path, dataset: Path | None = None
+    profile: Profile,
+    install: KohyaInstall,
+    workspace: Workspace,
+    *,
+    checkpoint: Path,
+    dataset: Path | None = None,
+    preset: str = "",
 ) -> Ready:
     """Plan the training of the profile's version and look at everything it needs. Nothing is written but caches, and a
     file that is removed again where the LoRA files will lie.
 
     `checkpoint` is the base checkpoint's file or diffusers folder, which need not exist: that is one of the things
-    found out. `dataset` is the folder of the built dataset, that of the version when not given. Raises
-    `TrainingRefused` with every problem there is.
+    found out. `dataset` is the folder of the built dataset, that of the version when not given. `preset` names the
+    file of the kohya_ss GUI that the profile's training was taken from. Raises `TrainingRefused` with every problem
+    there is.
 
     A training that runs already or is finished needs nothing any more; it is ready whatever became of the disk.
     """
     looked = inputs.look(dataset or workspace.dataset(profile.subject.version), workspace.cache)
-    drafted = _draft(profile, install, workspace, checkpoint, looked)
+    drafted = _draft(profile, install, workspace, checkpoint, looked, preset)
     planned = drafted.planned
     doubts = [*drafted.doubts, *looked.doubts]
     if planned is not None and preflight_run_folder.needs_no_start(planned):
@@ -65,10 +72,10 @@ def preflight(
 
 
 def _draft(
-    profile: Profile, install: KohyaInstall, workspace: Workspace, checkpoint: Path, looked: inputs.Looked
+    profile: Profile, install: KohyaInstall, workspace: Workspace, checkpoint: Path, looked: inputs.Looked, preset: str
 ) -> Draft:
     try:
-        return draft(profile, install, workspace, checkpoint, looked)
+        return draft(profile, install, workspace, checkpoint, looked, preset=preset)
     except (InputError, StorageError) as error:
         return Draft(None, (Problem("", error.what, error.fix),))
     except OSError as error:  # a checkpoint that may not be read, a file where the run's folder should be

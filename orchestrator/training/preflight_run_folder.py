@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from orchestrator import processes
-from orchestrator.errors import InputError, Problem, WorkspaceError
+from orchestrator.errors import InputError, Problem, StorageError, WorkspaceError
 from orchestrator.files import read_json
 from orchestrator.kohya import command, toml_file, weights
 from orchestrator.processes import ProcessId
@@ -66,7 +66,7 @@ def damage(folder: Path) -> list[Problem]:
     """Why nobody can tell which training the folder holds."""
     place, cure = f"runs/{folder.name}/{RECORD_NAME}", _cure(folder)
     if not folder.is_dir():
-        return [Problem(f"runs/{folder.name}", "is a file where a folder is needed", "rename or remove it")]
+        return []  # told with the disk
     if not (folder / RECORD_NAME).exists():
         made = any(folder.glob("console-*.log")) or any((folder / "lora").glob("*.safetensors"))
         return [Problem(place, "is gone, and the folder holds a training", cure)] if made else []
@@ -173,8 +173,8 @@ def _same(path: Path, size: int, sha256: str, cache: Path) -> bool:
 
 def _record(folder: Path) -> RunRecord | None:
     try:
-        return read_record(folder)
-    except WorkspaceError:
+        return read_record(folder) if folder.is_dir() else None
+    except (WorkspaceError, StorageError):
         return None
 
 

@@ -41,10 +41,9 @@ def _trusted_states(planned: TrainingPlanned) -> list[FromState]:
     """Those that can be gone on from, the newest first."""
     if not planned.can_resume:
         return []
-    processes = max(len(planned.launch.gpus), 1)
     found: list[FromState] = []
     below = planned.epochs
-    while one := state.newest_resumable(planned.output_folder, planned.output_name, below, processes=processes):
+    while one := state.newest_resumable(planned.output_folder, planned.output_name, below):
         below = one.epoch or 0
         if _holds_numbers(one):
             found.append(FromState(one.path, below))

@@ -9,7 +9,7 @@ import sys
 import uuid
 from pathlib import Path
 
-from orchestrator.errors import Problem
+from orchestrator.errors import Problem, StorageError
 
 #: Bytes that stay free besides what a training needs: logs, and whatever else the machine writes meanwhile.
 BREATHING = 200_000_000
@@ -58,6 +58,13 @@ def problems(folder: Path, needed: int, *, longest: str = "") -> list[Problem]:
             )
         )
     return found
+
+
+def require(folder: Path, needed: int) -> None:
+    """Raises `StorageError` with the first of `problems`."""
+    for problem in problems(folder, needed):
+        cure = f"{problem.fix[:1].upper()}{problem.fix[1:]}; then run the same command."
+        raise StorageError(f"{problem.place}: {problem.what}.", fix=cure)
 
 
 def path_problem(folder: Path, longest: str) -> Problem | None:

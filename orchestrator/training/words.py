@@ -134,7 +134,15 @@ def values(
         found["text_encoder_lr"] = _text_encoder_lr(chosen.text_encoder_lr, family, accepted)
     if family in {"sd1", "sd2"} and chosen.clip_skip > 1:
         found["clip_skip"] = chosen.clip_skip
-    return {**found, **chosen.extra}
+    return {**found, **chosen.extra, **_decimal(chosen.extra)}
+
+
+def _decimal(extra: Mapping[str, Any]) -> dict[str, float]:
+    """Numbers that sd-scripts refuses as whole ones: it holds these of its configuration against the rules of a
+    dataset file (`config_util.py` of 48d368fa).
+    """
+    split = extra.get("validation_split")
+    return {"validation_split": float(split)} if isinstance(split, int) and not isinstance(split, bool) else {}
 
 
 def tensorboard(chosen: TrainingPlan, have: Mapping[str, str], accepted: Mapping[str, Argument]) -> dict[str, str]:
@@ -178,7 +186,7 @@ def sides(resolution: Any) -> list[int] | None:
     512, "512", "512,650", "(512, 650)", [512, 650].
     """
     numbers = re.findall(r"\d+", str(resolution))
-    shown = re.fullmatch(r"[\s(\[]*\d+(\s*,\s*\d+)?[\s)\]]*", str(resolution))
+    shown = re.fullmatch(r"[\s(\[]*\d{1,6}(\s*,\s*\d{1,6})?[\s)\]]*", str(resolution))
     if isinstance(resolution, bool) or not shown or not 1 <= len(numbers) <= 2:
         return None
     return [int(numbers[0]), int(numbers[-1])]

@@ -14,7 +14,7 @@ COMMANDS = {
     "import orchestrator": [sys.executable, "-c", "import orchestrator"],
     "orchestrator --help": [sys.executable, "-m", "orchestrator", "--help"],
 }
-HEAVY = ("numpy", "mediapipe", "fastapi", "PIL", "httpx", "pydantic", "rich")
+HEAVY = ("numpy", "mediapipe", "starlette", "PIL", "httpx", "pydantic", "rich")
 
 
 def median_ms(command: list[str]) -> float:

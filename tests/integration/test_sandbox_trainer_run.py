@@ -168,7 +168,7 @@ def test_starting_is_quick(trainer: Trainer) -> None:
     )
     imported = {line.rsplit("|", 1)[-1].strip() for line in done.stderr.splitlines() if "|" in line}
     assert "orchestrator.sandbox.training_run" in imported
-    assert not imported & {"numpy", "PIL.Image", "fastapi", "rich", "httpx"}
+    assert not imported & {"numpy", "PIL.Image", "starlette", "rich", "httpx"}
 
 
 def test_files_numbers_and_states(trainer: Trainer) -> None:

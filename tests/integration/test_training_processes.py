@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import sys
 import time
@@ -70,6 +71,22 @@ def test_one_that_does_not_listen_is_ended_by_force(tmp_path: Path) -> None:
     _said(tmp_path / "log.txt")
     assert processes.stop_tree(child.identity, grace_s=0.3)
     child.let_go()
+
+
+def test_a_child_that_was_stopped_still_tells_how_it_ended(tmp_path: Path) -> None:
+    child = _start(SLEEP, tmp_path / "log.txt")
+    _said(tmp_path / "log.txt")
+    assert processes.stop_tree(child.identity)
+    assert child.exit_code is not None and abs(child.exit_code) == signal.SIGTERM
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no dead processes that wait for their parent")
+def test_a_dead_one_whose_parent_never_asks_is_not_waited_for(tmp_path: Path) -> None:
+    parent = _start(PARENT, tmp_path / "log.txt")
+    orphan = int(_said(tmp_path / "log.txt"))
+    assert processes.stop_tree(ProcessId(orphan, psutil.Process(orphan).create_time()), grace_s=60)
+    assert psutil.Process(orphan).status() == psutil.STATUS_ZOMBIE
+    assert processes.stop_tree(parent.identity) and parent.exit_code is not None
 
 
 def test_a_number_given_again_is_another_process(tmp_path: Path) -> None:

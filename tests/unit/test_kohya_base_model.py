@@ -123,6 +123,8 @@ NO_CHECKPOINT: list[tuple[tuple[str, ...], str]] = [
     (("lora_unet_down_blocks_0.lora_up.weight",), "is a LoRA file"),
     (("transformer.single_transformer_blocks.0.lora_A.weight",), "is a LoRA file"),
     ((AE, "decoder.conv_in.weight"), "is a VAE"),
+    (("emb_params",), "holds no model"),
+    (("down_blocks.0.resnets.0.conv1.weight",), "holds no model"),
     ((*FLUX, "double_blocks.0.img_attn.proj.weight.quant_state.bitsandbytes__nf4"), "4-bit"),
     ((*FLUX, "distilled_guidance_layer.in_proj.weight"), "Chroma"),
     ((*FLUX, "byt5_in.fc1.weight"), "HunyuanImage"),

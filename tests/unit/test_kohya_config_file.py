@@ -59,6 +59,8 @@ BAD: list[tuple[str, Any, str]] = [
     ("network_dim", True, "whole number"),
     ("network_dim", 4.0, "whole number"),
     ("learning_rate", "1e-4", "must be a number"),
+    ("learning_rate", "1e-4", "write 1e-4 without quotes"),
+    ("network_dim", " 32", "write 32 without quotes"),
     ("cache_latents", 1, "true or false"),
     ("resolution", 512, "text in quotes"),
     ("resolution", [512, 512], "text in quotes"),

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import math
 import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 import orchestrator
 from orchestrator.errors import InputError
@@ -16,6 +19,7 @@ from orchestrator.kohya import arguments, config_file, gui_preset, install
 from orchestrator.kohya.arguments import Argument
 from orchestrator.kohya.gui_preset import Imported
 from orchestrator.profile.load import parse_profile
+from orchestrator.profile.model import Profile
 from orchestrator.training import from_values, words
 
 SANDBOX = Path(orchestrator.__file__).parent / "sandbox" / "sd_scripts"
@@ -118,7 +122,10 @@ VALUES: list[tuple[dict[str, Any], dict[str, Any]]] = [
     ({"additional_parameters": '--optimizer_args "a=1" b=2'}, {"optimizer_args": ["a=1", "b=2"]}),
     ({"sdxl": True, "sdxl_no_half_vae": True}, {"no_half_vae": True}),
     ({"sdxl_no_half_vae": True}, {"no_half_vae": None}),
-    ({"sdxl": True, "sdxl_cache_text_encoder_outputs": True}, {"cache_text_encoder_outputs": True}),
+    (
+        {"sdxl": True, "sdxl_cache_text_encoder_outputs": True, "text_encoder_lr": 0},
+        {"cache_text_encoder_outputs": True},
+    ),
     ({"guidance_scale": 3.5, "timestep_sampling": "sigma"}, {"guidance_scale": None, "timestep_sampling": None}),
 ]  # fmt: skip
 
@@ -255,3 +262,39 @@ def test_presets_saved_with_a_byte_order_mark_are_read(tmp_path: Path) -> None:
     path = tmp_path / "初音.json"
     path.write_text(json.dumps(PLAIN), encoding="utf-8-sig")
     assert gui_preset.read(path) == PLAIN
+
+
+#: What a preset that was written by hand, or damaged, may hold in the place of any value.
+JUNK = (
+    0, 1, -3, 10**9, 0.5, "", "-3", "1e400", "abc", "²", "a\x7fb", "0,1", "1,1,2", True, False, None, [], [1], {"a": 1},
+    math.nan, math.inf, 1e30, "--gpu --", "x" * 500,
+)  # fmt: skip
+WORDS = (
+    "num_processes", "multi_gpu", "gpu_ids", "num_cpu_threads_per_process", "num_machines", "sample_every_n_epochs",
+    "sample_prompts", "sample_sampler", "caption_extension", "dynamo_backend", "max_resolution", "network_dim", "epoch",
+    "lr_warmup", "learning_rate", "text_encoder_lr", "optimizer_args", "LoRA_type", "additional_parameters", "seed",
+    "train_batch_size", "keep_tokens", "max_token_length", "xformers", "optimizer", "output_name", "max_train_steps",
+)  # fmt: skip
+
+
+@given(given_=st.dictionaries(st.sampled_from(WORDS), st.sampled_from(JUNK), min_size=1, max_size=5))
+def test_nonsense_in_a_preset_breaks_nothing(given_: dict[str, Any]) -> None:
+    found = imported(**{"sample_prompts": "a cat", "multi_gpu": True, **given_})
+    training, dataset, notes = from_values.to_plan(
+        found.values, found.dataset, family=found.family, launch=found.launch, samples=found.samples
+    )
+    from_values.profile_text(training, dataset, base=found.base, notes=[*found.notes, *notes])
+
+
+def test_the_one_card_a_preset_names_is_the_one_it_is_trained_on() -> None:
+    found = imported(gpu_ids="1")
+    training, _, _ = from_values.to_plan(found.values, found.dataset, launch=found.launch)
+    assert training.launch.gpus == (1,)
+
+
+def test_the_profile_s_card_stays_where_the_preset_names_none() -> None:
+    found = imported(num_cpu_threads_per_process=2)
+    training, dataset, _ = from_values.to_plan(found.values, found.dataset, launch=found.launch)
+    mine = Profile.model_validate({"training": {"launch": {"gpus": [1], "cpu_threads": 8}}})
+    launch = from_values.onto(mine, training, dataset).training.launch
+    assert (launch.gpus, launch.cpu_threads) == ((1,), 2)

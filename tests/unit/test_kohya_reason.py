@@ -19,7 +19,17 @@ CLASHES: list[tuple[dict[str, Any], str]] = [
     ({"use_8bit_adam": True, "optimizer_type": "AdamW"}, "use_8bit_adam"),
     ({"lr_scheduler": "constant", "lr_warmup_steps": 10}, "lr_warmup_steps"),
     ({"lr_scheduler": "constant", "lr_warmup_steps": 0.1}, "lr_warmup_steps"),
+    ({"lr_scheduler": "x", "lr_scheduler_type": "a.B", "lr_warmup_steps": 10}, "lr_warmup_steps"),
+    ({"lr_scheduler": "constant", "optimizer_type": "AdaFactor", "lr_warmup_steps": 10}, "lr_warmup_steps"),
+    ({"lr_scheduler": "cosine_with_min_lr"}, "lr_scheduler_min_lr_ratio"),
     ({"fused_backward_pass": True, "optimizer_type": "AdamW"}, "fused_backward_pass"),
+    (
+        {"fused_backward_pass": True, "optimizer_type": "Adafactor", "gradient_accumulation_steps": 2},
+        "fused_backward_pass",
+    ),
+    ({"adaptive_noise_scale": 0.1}, "adaptive_noise_scale"),
+    ({"scale_v_pred_loss_like_noise_pred": True}, "scale_v_pred_loss_like_noise_pred"),
+    ({"v_pred_like_loss": 0.5, "v_parameterization": True}, "v_pred_like_loss"),
     ({"blocks_to_swap": 18, "cpu_offload_checkpointing": True}, "blocks_to_swap"),
     ({"log_with": "tensorboard"}, "log_with"),
     ({"optimizer_args": ["weight_decay=0.1", "betas"]}, "optimizer_args"),
@@ -35,7 +45,18 @@ FINE: list[dict[str, Any]] = [
     {"cache_text_encoder_outputs": True, "caption_dropout_rate": 0.0},
     {"use_8bit_adam": True, "optimizer_type": ""},
     {"lr_scheduler": "constant", "lr_warmup_steps": 0},
-    {"lr_scheduler": "constant", "lr_warmup_steps": 5, "lr_scheduler_type": "x.Y"},
+    {"lr_scheduler": "constant", "lr_warmup_steps": 0, "lr_scheduler_type": "x.Y"},
+    {
+        "lr_scheduler": "cosine",
+        "optimizer_type": "AdaFactor",
+        "lr_warmup_steps": 9,
+        "optimizer_args": ["relative_step=False"],
+    },
+    {"lr_scheduler": "cosine_with_min_lr", "lr_scheduler_min_lr_ratio": 0.1},
+    {"lr_scheduler": "cosine_with_min_lr", "lr_scheduler_args": ["min_lr=1e-6"]},
+    {"adaptive_noise_scale": 0.1, "noise_offset": 0.05},
+    {"v_pred_like_loss": 0.5},
+    {"cache_text_encoder_outputs": True},
     {"fused_backward_pass": True, "optimizer_type": "adafactor"},
     {"log_with": "tensorboard", "logging_dir": "x"},
     {"optimizer_args": ["betas=0.9,0.99", "scale=True", "mode='x'"], "network_args": ["algo=loha", "a=b=c"]},
@@ -53,6 +74,14 @@ def test_what_sd_scripts_would_stop_at(values: dict[str, Any], place: str) -> No
 @pytest.mark.parametrize("values", FINE)
 def test_what_goes_together(values: dict[str, Any]) -> None:
     assert reason.clashes(values) == []
+
+
+def test_sdxl_cannot_train_the_text_encoders_whose_outputs_are_cached() -> None:
+    """Flux and SD3 cache the outputs of T5 and can train CLIP meanwhile."""
+    values = {"cache_text_encoder_outputs": True}
+    (problem,) = reason.clashes(values, caches_all_texts=True)
+    assert "text_encoder_lr = 0" in problem.fix
+    assert reason.clashes({**values, "network_train_unet_only": True}, caches_all_texts=True) == []
 
 
 USUAL: dict[str, Any] = {

@@ -10,14 +10,15 @@ import pytest
 
 from orchestrator.kohya import command, state
 from orchestrator.kohya.install import KohyaInstall
+from tests.unit.training_files import archive
 
 
 def _state(folder: Path, name: str, *, epoch: int | None = None, files: tuple[str, ...] = state.FILES) -> Path:
     path = folder / name
     path.mkdir(parents=True)
     for file in files:
-        text = json.dumps({"current_epoch": epoch, "current_step": 4}) if file == "train_state.json" else "x"
-        (path / file).write_text(text, encoding="utf-8")
+        text = json.dumps({"current_epoch": epoch, "current_step": 4}).encode()
+        (path / file).write_bytes(text if file == "train_state.json" else archive())
     return path
 
 
@@ -116,12 +117,22 @@ def test_one_card_and_its_threads_are_named_in_the_environment() -> None:
     assert (several["CUDA_VISIBLE_DEVICES"], several["OMP_NUM_THREADS"]) == ("3,4", "2")
 
 
-def test_a_state_of_several_cards_needs_the_random_numbers_of_each(tmp_path: Path) -> None:
-    _state(tmp_path, "m-000010-state", files=(*state.FILES, "random_states_1.pkl"))
-    _state(tmp_path, "m-000020-state")
-    alone, both = (state.newest_resumable(tmp_path, "m", 80, processes=n) for n in (1, 2))
-    assert alone is not None and alone.epoch == 20
-    assert both is not None and both.epoch == 10
+@pytest.mark.parametrize("lost", state.FILES[1:])
+def test_a_state_killed_while_it_was_removed_is_passed_over(tmp_path: Path, lost: str) -> None:
+    """sd-scripts keeps the newest two; files of a folder are removed in any order."""
+    _state(tmp_path, "m-000010-state")
+    (_state(tmp_path, "m-000020-state") / lost).unlink()
+    found = state.newest_resumable(tmp_path, "m", 80)
+    assert found is not None and found.epoch == 10
+
+
+@pytest.mark.parametrize("zeros", state.FILES[2:])
+def test_a_state_of_zeros_after_a_power_cut_is_passed_over(tmp_path: Path, zeros: str) -> None:
+    _state(tmp_path, "m-000010-state")
+    path = _state(tmp_path, "m-000020-state") / zeros
+    path.write_bytes(bytes(path.stat().st_size))
+    found = state.newest_resumable(tmp_path, "m", 80)
+    assert found is not None and found.epoch == 10
 
 
 def test_the_environment_makes_the_console_readable_and_hides_our_python() -> None:

@@ -10,6 +10,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from PIL import Image
 from safetensors.numpy import save_file
 
@@ -36,6 +38,7 @@ ASKED: list[dict[str, Any]] = [
             "max_grad_norm": 0.0, "shuffle_caption": True, "keep_tokens": 1, "flip_aug": True, "enable_bucket": False,
         },
     },
+    {"text_encoder_lr": 0},
     {"extra": {"resolution": "512,640", "lr_warmup_steps": 0.25, "unet_lr": 1.0, "learning_rate": 1.0,
                "text_encoder_lr": [1.0], "optimizer_type": "Prodigy"}},
 ]  # fmt: skip
@@ -170,3 +173,32 @@ def _train(planned: TrainingPlanned) -> None:
         env=command.environment(), cwd=planned.install.root, capture_output=True, encoding="utf-8", check=False,
     )  # fmt: skip
     assert planned.final_file.is_file(), done.stderr[-2000:]
+
+
+#: What no sd-scripts writes, and a file made by somebody else may hold.
+JUNK = (
+    "", "None", "null", "[]", "{}", "[1, [2]]", '{"a": 1}', '{"1_a": {"x": "y"}}', '{"1_a": [1]}', "-1", "1e400", "nan",
+    "(" * 300, "1" * 5000, "a\x7fb", "日本\n#", "[{}]", '[{"subsets": 5}]', '[{"subsets": [1]}]', '[{"subsets": null}]',
+    '[{"subsets": [{"image_dir": 5, "num_repeats": "x"}]}]', "{1, 2}", "b'x'", "1j", "['a']",
+)  # fmt: skip
+METADATA = {
+    "ss_network_dim": "4", "ss_network_alpha": "2", "ss_network_args": '{"conv_dim": "4"}', "ss_learning_rate": "1e-4",
+    "ss_text_encoder_lr": "5e-05", "ss_unet_lr": "0.0001", "ss_max_grad_norm": "1.0", "ss_shuffle_caption": "False",
+    "ss_resolution": "(512, 512)", "ss_batch_size_per_device": "1", "ss_num_epochs": "8", "ss_seed": "42",
+    "ss_optimizer": "torch.optim.adamw.AdamW", "ss_clip_skip": "None", "ss_lr_scheduler": "cosine",
+    "ss_dataset_dirs": '{"1_a": {"n_repeats": 1}}', "ss_tag_frequency": '{"1_a": {"x": 4}}', "ss_vae_name": "None",
+    "ss_datasets": "None", "ss_training_comment": "None", "ss_base_model_version": "sd_v1",
+}  # fmt: skip
+
+
+@given(changes=st.dictionaries(st.sampled_from(sorted(METADATA)), st.sampled_from(JUNK), min_size=1, max_size=4))
+def test_a_file_that_says_nonsense_still_makes_a_profile(changes: dict[str, str]) -> None:
+    header = LoraHeader({**METADATA, **changes}, {}, True, 8, 8, "", "m", 4, 2.0, "a\x7fb.safetensors", 42, 0.0)
+    text, _ = as_profile(header)
+    parse_profile(text, "the file")
+
+
+def test_what_is_no_value_is_noted() -> None:
+    header = LoraHeader({"ss_max_grad_norm": "1e400"}, {}, True, 8, 8, "", "m", 4, 2.0, "", 42, 0.0)
+    _, notes = as_profile(header)
+    assert [note.kind for note in notes if note.key == "ss_max_grad_norm"] == ["dropped"]

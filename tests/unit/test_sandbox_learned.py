@@ -153,3 +153,13 @@ def test_a_foreign_file_has_its_own_mild_effect() -> None:
 def test_captions_are_read_by_phrases() -> None:
     assert caption_words(["a b, close-up", "a b, full body", "c, close-up"]) == ("a b", ("close-up", "full body", "c"))
     assert caption_words(["", " , "]) == ("", ())
+
+
+@pytest.mark.parametrize("part", ["lora_unet_", "lora_te_"])
+def test_a_file_of_one_trained_part_holds_what_was_learned(part: str) -> None:
+    learned = starter(3, "ai_model_v2")
+    made = tensors(learned, 4, 2, 1, parts=part)
+    assert made and all(name.startswith(part) for name in made)
+    again = from_tensors(made)
+    assert again is not None
+    assert again.groups == learned.groups

@@ -14,7 +14,7 @@ from PIL import Image
 from safetensors.numpy import save_file
 
 import orchestrator
-from orchestrator.errors import DatasetError, ProfileError, StorageError
+from orchestrator.errors import DatasetError, ProfileError
 from orchestrator.kohya import install
 from orchestrator.kohya.install import KohyaInstall
 from orchestrator.profile.model import Profile, TrainingPlan
@@ -193,9 +193,3 @@ def test_a_checkpoint_is_hashed_once(tmp_path: Path, monkeypatch: pytest.MonkeyP
     first = inputs.checkpoint_sha256(path, tmp_path / "cache")
     monkeypatch.setattr(inputs, "sha256_file", lambda _: pytest.fail("it was read again"))
     assert inputs.checkpoint_sha256(path, tmp_path / "cache") == first
-
-
-def test_too_little_space_is_said_before_the_start(tmp_path: Path) -> None:
-    inputs.check_space(tmp_path / "not" / "yet" / "there", 0)
-    with pytest.raises(StorageError, match="will need about"):
-        inputs.check_space(tmp_path, 10**18)

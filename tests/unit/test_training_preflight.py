@@ -19,7 +19,7 @@ from safetensors.numpy import save_file
 import orchestrator
 from orchestrator import processes
 from orchestrator.errors import Problem, TrainingRefused
-from orchestrator.kohya import command, config_file, install, toml_file
+from orchestrator.kohya import command, config_file, install, tokenizers, toml_file
 from orchestrator.kohya.install import KohyaInstall
 from orchestrator.profile.model import Profile
 from orchestrator.training import preflight_run_folder as run_folder
@@ -244,6 +244,42 @@ def test_a_record_that_nobody_can_read_is_no_reason_to_train_beside_it(
         (planned.folder / "run.json").write_text(damage, encoding="utf-8")
     problem = one(refused(check), said)
     assert problem.place == f"runs/{planned.folder.name}/run.json" and "rebuild" in problem.fix
+
+
+def test_a_file_where_the_run_s_folder_should_be_is_told_once(check: Check, workspace: Workspace) -> None:
+    workspace.runs.mkdir()
+    place = check().planned.folder
+    place.write_text("", encoding="utf-8")
+    for asked in ({}, {"extra": {"network_dimm": 4}}):
+        one(refused(check, **asked), str(place), "is a file where a folder is needed")
+
+
+def test_a_tokenizer_that_nobody_may_fetch(
+    check: Check, kohya: KohyaInstall, workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tokenizers, "needed", lambda *_: ("openai/clip-vit-large-patch14",))
+    monkeypatch.setenv("HF_HUB_CACHE", str(workspace.root / "hub"))
+    monkeypatch.delenv("HF_HUB_OFFLINE", raising=False)
+    one(check().doubts, "openai/clip-vit-large-patch14", "be online")
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    one(refused(check), "openai/clip-vit-large-patch14", "HF_HUB_OFFLINE")
+    kept = workspace.root / "tokenizers"
+    (kept / "openai_clip-vit-large-patch14").mkdir(parents=True)
+    assert check(extra={"tokenizer_cache_dir": str(kept)}).planned
+
+
+def test_what_a_preset_says_is_not_looked_for_in_the_profile(workspace: Workspace, kohya: KohyaInstall) -> None:
+    workspace.profile.write_text('[training]\noptimizer = "AdamW"\nunet_lr = 1e-4\n', encoding="utf-8")
+    base = workspace.root / "base.safetensors"
+
+    def asked(**training: Any) -> Ready:
+        profile = Profile.model_validate({"dataset": {"resolution": 64}, "training": {**TRAINING, **training}})
+        return preflight(profile, kohya, workspace, checkpoint=base, preset="mine.json")
+
+    with pytest.raises(TrainingRefused) as caught:
+        asked(optimizer="AdamZ")
+    assert [problem.place for problem in caught.value.problems] == ["mine.json: training.optimizer"]
+    one(asked(unet_lr=0.01).doubts, "mine.json: training.unet_lr")
 
 
 def test_a_start_that_was_killed_before_its_record_is_no_damage(check: Check) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from orchestrator.errors import StorageError
-from orchestrator.training import inputs, space
+from orchestrator.training import space
 
 #: In a mount namespace of its own: nothing of it is seen outside, and it is gone with the process.
 _MOUNTED = """
@@ -55,9 +55,9 @@ def test_a_real_disk_that_takes_nothing(ugly_path: Path, prepare: str, words: st
 def test_a_sound_disk_is_left_as_it_was(tmp_path: Path) -> None:
     assert space.problems(tmp_path / "runs" / "v1", 0) == []
     assert not list(tmp_path.iterdir())
-    inputs.check_space(tmp_path / "runs", 0)
+    space.require(tmp_path / "runs", 0)
     with pytest.raises(StorageError, match="will need about"):
-        inputs.check_space(tmp_path, 10**18)
+        space.require(tmp_path, 10**18)
 
 
 def test_a_file_in_the_way_is_named(tmp_path: Path) -> None:

@@ -292,3 +292,53 @@ def test_a_run_is_planned_again_from_its_own_record(workspace: Workspace, kohya:
     with pytest.raises(TrainingRefused) as caught:
         from_record(record, asked.folder)
     assert [problem.place for problem in caught.value.problems] == [record.dataset["folder"], record.base["path"]]
+
+
+def test_a_record_that_was_edited_says_what_it_lacks(workspace: Workspace, kohya: KohyaInstall) -> None:
+    asked = _planned(workspace, kohya)
+    record = begin(asked).changed(dataset={"folder": "x"}, values={"output_name": "m_v1"})
+    with pytest.raises(TrainingRefused) as caught:
+        from_record(record, asked.folder, python=kohya.python)
+    assert [problem.what for problem in caught.value.problems] == [
+        "does not say dataset.sha256", "does not say values.network_dim",
+    ]  # fmt: skip
+
+
+def test_the_record_names_the_base_checkpoint_from_anywhere(
+    workspace: Workspace, kohya: KohyaInstall, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _safetensors(workspace.root / "base.safetensors", "cond_stage_model.transformer.x")
+    monkeypatch.chdir(workspace.root)
+    profile = Profile.model_validate({"dataset": {"resolution": 64}})
+    found = plan(profile, kohya, workspace, checkpoint=Path("base.safetensors"))
+    assert begin(found).base["path"] == str(workspace.root / "base.safetensors")
+
+
+BUCKETS = [
+    ({"bucket_reso_steps": 32}, "training.extra.bucket_reso_steps"),
+    ({"min_bucket_reso": 576}, "training.extra.min_bucket_reso"),
+    ({"max_bucket_reso": 448}, "training.extra.max_bucket_reso"),
+]
+
+
+@pytest.mark.parametrize(("extra", "place"), BUCKETS)
+def test_buckets_sd_scripts_would_stop_at_are_refused(
+    workspace: Workspace, kohya: KohyaInstall, extra: dict[str, Any], place: str
+) -> None:
+    with pytest.raises(ProfileError) as caught:
+        _planned(workspace, kohya, dataset={"resolution": 512}, training={"extra": extra})
+    (problem,) = caught.value.problems
+    assert place in problem
+
+
+def test_buckets_are_compared_as_sd_scripts_rounds_them(workspace: Workspace, kohya: KohyaInstall) -> None:
+    extra = {"min_bucket_reso": 575, "max_bucket_reso": 449}
+    found = _planned(workspace, kohya, dataset={"resolution": 512}, training={"extra": extra})
+    assert found.dataset_values["datasets"][0]["min_bucket_reso"] == 575
+    _planned(workspace, kohya, training={"extra": {"enable_bucket": False, "bucket_reso_steps": 32}})
+
+
+def test_a_share_is_written_as_sd_scripts_takes_it() -> None:
+    """Its check of the configuration refuses 0 where it wants 0.0 (config_util.py of 48d368fa)."""
+    found = words.values(TrainingPlan(extra={"validation_split": 0}), family="sd1", output_name="x", accepted=TODAY)
+    assert isinstance(found["validation_split"], float)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import json
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -85,9 +87,17 @@ def saved_state(plan_: TrainingPlanned, epoch: int, *, nan: bool = False, files:
         if name == "model.safetensors":
             save_file({"x": np.full(4, np.nan if nan else 1.0, np.float32)}, folder / name)
         else:
-            text = json.dumps({"current_epoch": epoch, "current_step": 1}) if name == "train_state.json" else "x"
-            (folder / name).write_text(text, encoding="utf-8")
+            text = json.dumps({"current_epoch": epoch, "current_step": 1}).encode()
+            (folder / name).write_bytes(text if name == "train_state.json" else archive())
     return folder
+
+
+def archive() -> bytes:
+    """A file as PyTorch writes it: a zip archive."""
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w") as opened:
+        opened.writestr("archive/data.pkl", b"x" * 100)
+    return stream.getvalue()
 
 
 def record(plan_: TrainingPlanned, *attempts: Attempt) -> RunRecord:

@@ -10,9 +10,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from fastapi import FastAPI
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.routing import Route as Served
 
 from . import answers, fields, generation, listings, login, schema, stopping, striking, tools, watching
 from .dialects import Dialect
@@ -37,7 +39,7 @@ def create_app(
     *,
     life: Life | None = None,
     faults: Faults | None = None,
-) -> FastAPI:
+) -> Starlette:
     """The server as an ASGI application, for uvicorn or for tests in the same process.
 
     `home` is a folder made by `orchestrator.sandbox.home.make_home`. The engine is at `app.state.engine`. `life` lets
@@ -51,17 +53,17 @@ def create_app(
     engine = Engine(home, world, settings, life)
     threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="sandbox")
     served = [route for route in ROUTES if _exists(route, settings, engine.dialect)]
-    app = FastAPI(title="FastAPI", version="0.1.0", redirect_slashes=True)
+    documents = {
+        "/openapi.json": answers.response(answers.to_bytes(schema.openapi(served, engine.dialect))),
+        "/docs": _page("The routes of this simulated server: <a href=/openapi.json>openapi.json</a>."),
+    }
+    if settings.webui:
+        documents["/"] = _page("Simulated server. The API is under <a href=/docs>/docs</a>.")
+    routes = [_only(route.path, _endpoint(route, engine, threads, faults), route.method) for route in served]
+    routes += [_only(path, _always(document), "GET", "HEAD") for path, document in documents.items()]
+    app = Starlette(routes=routes, exception_handlers={HTTPException: _refused})
     app.state.engine = engine
     app.state.threads = threads
-    described = schema.openapi(served, engine.dialect)
-    app.openapi = lambda: described  # type: ignore[method-assign]
-    for route in served:
-        app.add_api_route(
-            route.path, _endpoint(route, engine, threads, faults), methods=[route.method], include_in_schema=False
-        )
-    if settings.webui:
-        app.add_api_route("/", _front_page, methods=["GET", "HEAD"], include_in_schema=False)
     app.add_middleware(answers.Doorway, timed=engine.dialect.process_time)
     return app
 
@@ -76,9 +78,31 @@ def _exists(route: Route, settings: Settings, dialect: Dialect) -> bool:
     return settings.tagger != "none" or not route.path.startswith("/tagger/")
 
 
-async def _front_page() -> Response:
-    text = "<!doctype html><meta charset=utf-8><title>simulated</title><p>Simulated server. The API is under /docs."
-    return Response(text, media_type="text/html")
+def _only(path: str, endpoint: Callable[[Request], Awaitable[Response]], *methods: str) -> Served:
+    """A route for these methods. Starlette by itself answers HEAD wherever it answers GET; FastAPI, which the real
+    server is built on, does not.
+    """
+    route = Served(path, endpoint, methods=list(methods))
+    route.methods = set(methods)
+    return route
+
+
+async def _refused(request: Request, error: Exception) -> Response:
+    """An unknown route or a wrong method, in FastAPI's words."""
+    assert isinstance(error, HTTPException)
+    body = answers.to_bytes({"detail": error.detail})
+    return Response(body, error.status_code, error.headers, "application/json")
+
+
+def _page(text: str) -> Response:
+    return Response(f"<!doctype html><meta charset=utf-8><title>simulated</title><p>{text}", media_type="text/html")
+
+
+def _always(document: Response) -> Callable[[Request], Awaitable[Response]]:
+    async def endpoint(request: Request) -> Response:
+        return document
+
+    return endpoint
 
 
 def _endpoint(
