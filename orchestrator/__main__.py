@@ -35,7 +35,9 @@ def main(arguments: list[str] | None = None) -> int:
     except click.exceptions.Exit as leaving:
         return leaving.exit_code
     except (KeyboardInterrupt, click.Abort) as stopped:
-        _say(str(stopped) or "Stopped. Everything made so far is kept; the same command goes on from here.")
+        # click raises its Abort from the Ctrl-C that says where the command goes on.
+        told = stopped.__cause__ if isinstance(stopped, click.Abort) else stopped
+        _say(str(told or "") or "Stopped. Everything made so far is kept; the same command goes on from here.")
         return EXIT_INTERRUPTED
     except OrchestratorError as error:
         _say_error(error)

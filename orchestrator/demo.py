@@ -55,6 +55,13 @@ class Played:
 
 def play(profile: Profile, workspace: Workspace, stage: Stage) -> Played:
     """Play the story in `workspace`; whatever was made before is not made again."""
+    from orchestrator.vision.workers import kept
+
+    with kept():
+        return _play(profile, workspace, stage)
+
+
+def _play(profile: Profile, workspace: Workspace, stage: Stage) -> Played:
     earlier = before(profile)
     _keep(workspace, earlier)
     renderer = pipeline.open_renderer(profile, workspace, stage.client)

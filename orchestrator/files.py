@@ -101,9 +101,14 @@ def replace(source: Path, target: Path) -> None:
             time.sleep(_REPLACE_PAUSE_S)
 
 
+def is_disk_full(error: OSError) -> bool:
+    """Whether it says that there is no room left, on the disk or for this user."""
+    return error.errno in _DISK_FULL
+
+
 def storage_error(error: OSError, path: Path) -> StorageError:
     """The sentence for an operating system's error at `path`."""
-    if error.errno in _DISK_FULL:
+    if is_disk_full(error):
         return StorageError(
             f"The disk is full: {path} could not be written.",
             fix="Free some space; the same command then goes on where it stopped.",

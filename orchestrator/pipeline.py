@@ -512,25 +512,27 @@ def evaluate_version(
     """
     from orchestrator.evaluation import evaluate
     from orchestrator.evaluation.records import read_scout
+    from orchestrator.vision.workers import kept
 
     scouted = read_scout(workspace, profile.subject.version)
     if scouted is None:
         raise WorkspaceError("The seeds are not scouted yet.", fix="Run `orchestrator scout` first.")
     epochs = profile.evaluation.epochs or tuple(d.lora.epoch for d in deployed)
     total = (len(epochs) * len(profile.evaluation.weights) + 1) * len(profile.evaluation.rounds) * len(scouted.seeds)
-    return evaluate.evaluate(
-        profile,
-        workspace,
-        scouted.seeds,
-        deployed,
-        dataset_pictures(workspace, profile.subject.version),
-        recipe_maker(profile, renderer),
-        renderer,
-        evaluate.workspace_eyes(workspace, renderer.server.client),
-        on_picture=_counter(on_progress, "rounds", total),
-        on_tagged=_counter(on_progress, "judge poses", total),
-        on_measured=_counter(on_progress, "measure faces", total),
-    )
+    with kept():
+        return evaluate.evaluate(
+            profile,
+            workspace,
+            scouted.seeds,
+            deployed,
+            dataset_pictures(workspace, profile.subject.version),
+            recipe_maker(profile, renderer),
+            renderer,
+            evaluate.workspace_eyes(workspace, renderer.server.client),
+            on_picture=_counter(on_progress, "rounds", total),
+            on_tagged=_counter(on_progress, "judge poses", total),
+            on_measured=_counter(on_progress, "measure faces", total),
+        )
 
 
 def write_report(profile: Profile, workspace: Workspace) -> Path:

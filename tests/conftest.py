@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import hypothesis
 import pytest
+
+# Before numpy is imported. Tests run beside each other: threads of numpy's would wait for each other (twice the time).
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+# Hundreds of child processes: what one has compiled the next need not compile again, nor the next run its tests.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
 
 # A busy machine is no reason for a property test to fail.
 hypothesis.settings.register_profile("any machine", deadline=None)
@@ -26,6 +33,33 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption(
         "--kohya-base", metavar="FILE", default="", help="an SD1.5 checkpoint: without it nothing is trained"
     )
+
+
+#: Files whose tests take longest: begun first, so that at the end nobody waits for one of them.
+_FIRST = (
+    "test_demo.py",
+    "test_demo_stopped.py",
+    "test_training_killed.py",
+    "test_render_faults.py",
+    "test_pictures_commands.py",
+    "test_native_plot.py",
+    "test_sandbox_trainer_learning.py",
+    "test_render_servers.py",
+    "test_pictures_sets.py",
+    "test_render_traps.py",
+    "test_training_night.py",
+    "test_training_run.py",
+)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The long ones first, the unit tests (thousands of quick ones) last."""
+
+    def place(item: pytest.Item) -> tuple[int, bool]:
+        name = item.path.name
+        return _FIRST.index(name) if name in _FIRST else len(_FIRST), "unit" in item.path.parts
+
+    items.sort(key=place)
 
 
 @pytest.fixture

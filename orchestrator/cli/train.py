@@ -143,7 +143,8 @@ def show_events(on_progress: OnProgress) -> Callable[[TrainingEvent], None]:
             note(f"Nothing has happened for {event.minutes:.0f} min: {event.diagnosis}")
         elif isinstance(event, Restarted):
             changed = ", ".join(f"{key} = {value}" for key, value in event.changes.items())
-            note(f"{event.why.rstrip('.')}. It is started again{f' with {changed}' if changed else ''}.")
+            why = event.why.rstrip(".")
+            note(f"{why[:1].upper()}{why[1:]}. It is started again{f' with {changed}' if changed else ''}.")
         elif isinstance(event, Note):
             note(event.text)
 

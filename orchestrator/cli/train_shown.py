@@ -7,7 +7,7 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 from orchestrator.cli.console import answer, many, note, table
-from orchestrator.kohya import buckets, toml_file
+from orchestrator.kohya import buckets, config_file, toml_file
 from orchestrator.training import space
 
 if TYPE_CHECKING:
@@ -22,8 +22,8 @@ def show_plan(ready: Ready) -> None:
     """
     planned = ready.planned
     answer(f"Would train {planned.name} into {planned.output_folder}")
-    answer(f"  trainer   {planned.install.root} ({planned.base.script}, {planned.install.version[:12]})")
-    answer(f"  base      {planned.base.path} ({planned.base.family}, {planned.base_sha256[:12]})")
+    answer(f"  trainer   {planned.install.root} ({planned.base.script}, {planned.install.label})")
+    answer(f"  base      {planned.base.path} ({planned.base.title}, {planned.base_sha256[:12]})")
     answer(f"  begins    {_begins(planned)}")
     answer(f"  length    {_length(planned)}")
     answer(f"  disk      {_disk(planned)}")
@@ -36,7 +36,7 @@ def show_plan(ready: Ready) -> None:
         ],
     )
     for name, text in (
-        ("config.toml", toml_file.text(planned.values)),
+        ("config.toml", toml_file.text(config_file.ordered(planned.values))),
         ("dataset.toml", toml_file.text(planned.dataset_values)),
         (planned.sample_prompts.name, "\n".join(planned.samples)),
     ):

@@ -150,7 +150,7 @@ def _about_packages(found: KohyaInstall, profile: Profile | None) -> Iterator[Fi
             fix=f"{_SETUP} and choose the torch for your card.",
         )
     values = _values(profile)
-    for problem in [*known.problems(values, names), *known.missing_packages(values, have, names)]:
+    for problem in [*known.problems(values, names), *known.missing_packages(values, have, names, python=found.python)]:
         yield _blocker(
             f"{words.place(problem.place, profile.training.extra if profile else {})}: {problem.what}",
             "sd-scripts would stop after it has loaded the model.",

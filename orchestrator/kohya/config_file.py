@@ -42,7 +42,12 @@ def write(path: Path, values: Mapping[str, Any]) -> Path:
     """
     if path.suffix != ".toml":
         raise ValueError("sd-scripts adds .toml to any other name")
-    return toml_file.write(path, dict(sorted(values.items())))
+    return toml_file.write(path, ordered(values))
+
+
+def ordered(values: Mapping[str, Any]) -> dict[str, Any]:
+    """The values in the order of the file."""
+    return dict(sorted(values.items()))
 
 
 def _value_problems(value: Any, argument: Argument) -> list[Problem]:

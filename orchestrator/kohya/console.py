@@ -245,10 +245,17 @@ def _without_source(text: str) -> str:
     return before.rstrip() if _SOURCE.fullmatch(last) else text
 
 
+#: tqdm prints at most every 0.1 s, and sd-scripts sets the bar's clock forward to the last print after each step (its
+#: `progress_bar.unpause()`): of faster steps the bar tells a nonsensical time, millions of them a second.
+_LEAST_TOLD_S = 0.1
+
+
 def _step_events(bar: re.Match[bytes]) -> Iterator[Event]:
     step, total, elapsed, rate, unit, rest = bar.groups()
     speed = None if rate == b"?" else float(rate)
     seconds = None if not speed else speed if unit == b"s/it" else 1.0 / speed
+    if seconds is not None and seconds < _LEAST_TOLD_S:
+        seconds = None
     loss = _LOSS.search(rest)
     value = None if loss is None else float(loss[1])
     yield Step(int(step), int(total), value, seconds, _seconds(elapsed))

@@ -12,8 +12,9 @@ class Step:
     the last counts.
 
     `loss` is the mean over the last epoch's worth of steps (nan possible), None before the first; `seconds_per_step`
-    is the mean since the bar began, likewise. `elapsed_s` are the whole seconds the bar counts, without the time spent
-    on saving and sampling. After a resume the bar counts from 0 again while `total` stays that of the whole run.
+    is the mean since the bar began, likewise; None too for steps under 0.1 s, of which the bar tells nonsense.
+    `elapsed_s` are the whole seconds the bar counts, without the time spent on saving and sampling. After a resume the
+    bar counts from 0 again while `total` stays that of the whole run.
     """
 
     step: int

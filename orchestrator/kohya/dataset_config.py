@@ -111,7 +111,9 @@ def limits(dataset: Mapping[str, Any], *, steps: int) -> list[Problem]:
     if not isinstance(found, int) or not all(isinstance(side, int) for side in sides):
         return []
     if found < 1 or found % steps:
-        return [Problem("bucket_reso_steps", f"{found} is no multiple of {steps}, as this script wants", f"{steps}")]
+        return [
+            Problem("bucket_reso_steps", f"{found} is no multiple of {steps}, as this script wants", f"write {steps}")
+        ]
     problems: list[Problem] = []
     # Both are rounded to whole steps, away from the resolution, before they are compared with it.
     if isinstance(low, int) and low - low % found > min(sides):

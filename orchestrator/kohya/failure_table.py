@@ -31,7 +31,8 @@ _MORE_MEMORY = (
     "or lower batch_size; the same command then goes on."
 )
 _DATASET = "Mend the file it was made from, build the dataset again, then run the same command."
-#: First match wins; braces are filled with the pattern's groups, {named} with the file an ERROR line named before.
+#: First match wins; braces are filled with the pattern's groups, {named} with the file an ERROR line named before,
+#: {pictures} with the files a warning did.
 TABLE: tuple[tuple[str, Reason], ...] = (
     (
         r"out of memory|CUBLAS_STATUS_ALLOC_FAILED|cudaErrorMemoryAllocation",
@@ -128,7 +129,7 @@ TABLE: tuple[tuple[str, Reason], ...] = (
         ),
     ),
     (r"UnicodeDecodeError", Reason("a caption file is not UTF-8{named}", _DATASET)),
-    (r"ZeroDivisionError", Reason("a file in the dataset is no picture", _DATASET)),
+    (r"ZeroDivisionError", Reason("a file in the dataset is no picture{pictures}", _DATASET)),
     (
         r"image file is truncated|UnidentifiedImageError|broken data stream",
         Reason("a picture of the dataset is damaged{named}", _DATASET),

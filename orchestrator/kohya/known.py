@@ -90,16 +90,23 @@ def problems(values: Mapping[str, Any], known: Known = USUAL) -> list[Problem]:
     return [*_optimizer(values, known), *_scheduler(values, known), *_network(values, known)]
 
 
-def missing_packages(values: Mapping[str, Any], packages: Mapping[str, str], known: Known = USUAL) -> list[Problem]:
+def missing_packages(
+    values: Mapping[str, Any], packages: Mapping[str, str], known: Known = USUAL, *, python: Path | None = None
+) -> list[Problem]:
     """What `values` need and `packages` (as from `packages.installed`) lack; the place is the argument that needs it.
+    With `python`, what lies beside it without being installed as a package counts, too.
 
     Nothing can be said of an environment without torch unless the install itself is known to import it: its packages
     lie elsewhere, or it is none that trains. sd-scripts' own imports are named with an empty place.
     """
     if not packages:
         return []
+
+    def lacks(module: str) -> bool:
+        return site.lacks(python, module, packages) if python is not None else not site.brings(module, packages)
+
     found: list[Problem] = []
-    if absent := [site.package_of(name) for name in known.imports if not site.brings(name, packages)]:
+    if absent := [site.package_of(name) for name in known.imports if lacks(name)]:
         them = "it" if len(absent) == 1 else "them"
         what = f"kohya's Python has no {', '.join(absent)}, and sd-scripts does not start without {them}"
         found.append(Problem("", what, "run kohya's setup script again, or name the right Python with --kohya-python"))
@@ -111,7 +118,7 @@ def missing_packages(values: Mapping[str, Any], packages: Mapping[str, str], kno
                 f"install {site.package_of(module)} there with pip, or choose another",
             )
             for key, what, module in _needed(values, known)
-            if not site.brings(module, packages)
+            if lacks(module)
         ]
     return found
 

@@ -39,7 +39,7 @@ _DEFAULTS: Mapping[str, Any] = {
     "discrete_flow_shift": 3.0, "gradient_accumulation_steps": 1, "huber_c": 0.1, "huber_scale": 1.0,
     "huber_schedule": "snr", "logit_mean": 0.0, "logit_std": 1.0, "loss_type": "l2", "max_grad_norm": 1.0,
     "mode_scale": 1.29, "model_type": "flux", "multires_noise_discount": 0.3, "prior_loss_weight": 1.0,
-    "sigmoid_scale": 1.0, "validation_split": 0.0,
+    "sigmoid_scale": 1.0, "validation_split": 0.0, "weighting_scheme": "uniform",
 }  # fmt: skip
 #: Said even where it is off: our own plan would switch it on.
 _ALWAYS = frozenset({"cache_latents", "gradient_checkpointing"})

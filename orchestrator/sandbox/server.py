@@ -58,10 +58,18 @@ class RunningServer:
         try:
             self._process.wait(_GRACE_SECONDS)
         except subprocess.TimeoutExpired:
+            self.kill()
+
+    def kill(self) -> None:
+        """End it at once, as a crash would; a third of a second quicker than `stop()`. May be called twice."""
+        if self.running():  # otherwise its numbers may be another's by now
             for pid in (self.pid, self._process.pid):
                 with contextlib.suppress(psutil.Error):
                     psutil.Process(pid).kill()
             self._process.wait(_GRACE_SECONDS)
+        if self._process.stdin is not None:
+            with contextlib.suppress(OSError):
+                self._process.stdin.close()
 
     def __enter__(self) -> RunningServer:
         return self

@@ -12,12 +12,13 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, NoReturn
 
-from orchestrator.errors import OrchestratorError
+from orchestrator.errors import OrchestratorError, StorageError
 from orchestrator.kohya.console import Event, Failed, NoData
 from orchestrator.kohya.failure import Reason
 from orchestrator.training import attempt, ending_words, metrics, outcome, resume, samples
 from orchestrator.training.follow import Watch, follow
 from orchestrator.training.guards import Stop
+from orchestrator.training.outcome import Run
 from orchestrator.training.plan import TrainingPlanned
 from orchestrator.training.proof import Proof, prove
 from orchestrator.training.record import RECORD_NAME, Attempt, RunRecord, now, read_record, write_record
@@ -62,14 +63,15 @@ def close(planned: TrainingPlanned, seen: Seen, may_restart: Callable[[int], boo
     exit_code = record.attempts[-1].exit_code if seen.exit_code is None else seen.exit_code
     record = taken_in(record, seen.watch)
     planned = replace(planned, changes=record.attempts[-1].changes)
+    gone = seen.stop is None or attempt.stop_all(attempt.recorded(record), planned.config)
+    proof = prove(planned, record)
+    # After its last file a trainer may hang at its end, or leave no room for a save that never comes.
+    if proof.finished and (seen.stop is None or seen.stop.kind in {"stalled", "disk"}):
+        return finish(planned, record, proof, exit_code)
     if seen.stop is not None:
-        gone = attempt.stop_all(attempt.recorded(record), planned.config)
         return _fail(
             planned, record, exit_code, ending_words.stopped_by_guard(planned, seen.stop, seen.watch, gone=gone)
         )
-    proof = prove(planned, record)
-    if proof.finished:
-        return finish(planned, record, proof, exit_code)
     reason = ending_words.reason(planned, seen.watch, exit_code)
     changes = _remedy(planned, record, reason, seen.watch)
     crashed = changes is None and is_crash(reason, seen.watch.said, exit_code)
@@ -107,7 +109,7 @@ def finish(planned: TrainingPlanned, record: RunRecord, proof: Proof, exit_code:
     return record
 
 
-def write_end(planned: TrainingPlanned, record: RunRecord, status: str, why: str, exit_code: int | None) -> None:
+def write_end(planned: Run, record: RunRecord, status: str, why: str, exit_code: int | None) -> None:
     """Write down that the last attempt ended without finishing the training."""
     ended = record.attempts[-1].ended_at or now()
     record = _measured(planned, record.with_last_attempt(ended_at=ended, exit_code=exit_code, why=why))
@@ -122,6 +124,11 @@ def write_end(planned: TrainingPlanned, record: RunRecord, status: str, why: str
         samples=_samples(planned),
     )
     write_record(planned.folder, record)
+
+
+def stopped_on_request(run: Run, record: RunRecord) -> None:
+    """Write down that the trainer was stopped by its run's name, with what it did by its log."""
+    write_end(run, taken_in(record, hear(run, record.attempts[-1])), "stopped", "stopped on request", None)
 
 
 def stopped(planned: TrainingPlanned, watch: Watch | None) -> NoReturn:
@@ -159,7 +166,7 @@ def unseen(planned: TrainingPlanned, record: RunRecord) -> RunRecord:
     return taken_in(record, watch).with_last_attempt(ended_at=ended, why=why)
 
 
-def hear(planned: TrainingPlanned, last: Attempt) -> Watch:
+def hear(planned: Run, last: Attempt) -> Watch:
     """What the console log of an attempt says, read again."""
     watch = Watch(planned.name, planned.epochs, planned.save_every, last.resumed_from, lambda _: None)
     follow(planned.folder / last.log, watch, lambda: False, poll_s=0.0)
@@ -182,7 +189,8 @@ def _remedy(planned: TrainingPlanned, record: RunRecord, reason: Reason | None, 
 
 def _fail(planned: TrainingPlanned, record: RunRecord, exit_code: int | None, error: OrchestratorError) -> NoReturn:
     if record.attempts[-1].ended_at is None:
-        write_end(planned, record, "failed", ending_words.short(error), exit_code)
+        with contextlib.suppress(StorageError):  # where no record can be written, the reason must be said all the same
+            write_end(planned, record, "failed", ending_words.short(error), exit_code)
     raise error
 
 
@@ -193,7 +201,7 @@ def _record(planned: TrainingPlanned, seen: Seen) -> RunRecord:
     return record
 
 
-def _measured(planned: TrainingPlanned, record: RunRecord) -> RunRecord:
+def _measured(planned: Run, record: RunRecord) -> RunRecord:
     """The record with the metrics of all its attempts, written anew from their logs; unchanged where that fails: no
     curve is worth a lost ending.
     """
@@ -214,6 +222,6 @@ def _seconds(record: RunRecord) -> float:
     return round(sum(max((a.ended_at or a.started_at) - a.started_at, 0.0) for a in record.attempts), 3)
 
 
-def _samples(planned: TrainingPlanned) -> tuple[str, ...]:
+def _samples(planned: Run) -> tuple[str, ...]:
     drawn = samples.drawn(planned.output_folder)
     return tuple(sample.file.relative_to(planned.folder).as_posix() for sample in drawn)

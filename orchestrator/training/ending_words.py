@@ -109,6 +109,16 @@ def stopped_by_guard(planned: TrainingPlanned, stop: Stop, watch: Watch, *, gone
     )
 
 
+def still_there(planned: TrainingPlanned) -> TrainingFailed:
+    """The error for a process of an earlier start that cannot be ended: another trainer beside it would spoil both."""
+    return TrainingFailed(
+        f"A process of an earlier start of {planned.name} is still there and does not end.",
+        cause="It was asked to and then ended by force; a driver or a disk that hangs can hold a process.",
+        fix="Look at it in the task manager; restarting the computer ends it for certain. "
+        "Then run the same command again.",
+    )
+
+
 def stopped_elsewhere(planned: TrainingPlanned, record: RunRecord) -> TrainingFailed:
     """The error for whoever watched while another command stopped the training."""
     return TrainingFailed(

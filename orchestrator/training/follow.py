@@ -51,7 +51,8 @@ class Watch:
     epoch: int = 0
     loss: float | None = None
     losses: dict[int, float] = field(default_factory=dict)
-    went_nan: bool = False
+    #: Epoch and step of the first loss that was no number; None = all were.
+    nan_at: tuple[int, int] | None = None
     phase: PhaseName = "start"
     pace: Pace = field(default_factory=Pace)
     _first: list[console.Event] = field(default_factory=list)
@@ -84,7 +85,7 @@ class Watch:
             elif isinstance(event, console.CheckpointSaved):
                 self.phase = "saving"
                 self.on_event(Saved(_name_of(event.path), self.epoch))
-            elif not (isinstance(event, console.LossIsNaN) and self.went_nan):
+            elif not (isinstance(event, console.LossIsNaN) and self.nan_at):
                 self._keep(event)
 
     def look(self, now: float) -> None:
@@ -111,7 +112,8 @@ class Watch:
 
     def close(self) -> None:
         """The attempt is over: keep the loss of the epoch it ended in, if that was whole."""
-        if self.steps and self.step and self.step % max(self.steps // self.epochs, 1) == 0:
+        # By the count of the epoch, not by the step alone: an epoch may have begun and not taken its first step.
+        if self.epoch and self.step and self.step >= round(self.epoch * self.steps / self.epochs):
             self._end_epoch()
 
     def _step(self, event: console.Step, now: float | None) -> None:
@@ -142,7 +144,7 @@ class Watch:
         else:
             self._last.append(event)
         if isinstance(event, console.LossIsNaN):
-            self.went_nan = True
+            self.nan_at = (self.epoch or self.resumed_from + 1, self.step)
         elif isinstance(event, console.LatentsNaN):
             self._note("A picture became NaN in the VAE and is trained as zeros: set no_half_vae = true.")
         elif isinstance(event, console.Warned):
@@ -187,8 +189,9 @@ def follow(
                 watch.hear(now)
                 watch.take(parser.feed(data), now if live else None)
             live = True
-            if watch.went_nan:
-                stop = Stop("nan", f"the loss became NaN in epoch {watch.epoch} (step {watch.step} of {watch.steps})")
+            if watch.nan_at:
+                epoch, step = watch.nan_at
+                stop = Stop("nan", f"the loss became NaN in epoch {epoch} (step {step} of {watch.steps})")
             elif alive and look is not None:
                 stop = look(watch, now)
             if stop is not None or not alive:

@@ -122,9 +122,10 @@ def stalled(pace: Pace, phase: PhaseName, quiet_s: float, now: float, guard: Gua
 def allowed_s(pace: Pace, phase: PhaseName, guard: Guard) -> float:
     """How long nothing may happen in `phase`."""
     usual = pace.usual_s
-    if phase in {"start", "latents"} or usual is None:
+    if phase in {"start", "latents"} or (usual is None and pace.step_at is None):
         return guard.start_minutes * 60
-    return max(guard.stalled_minutes * 60, guard.stalled_factor * usual)
+    # Steps that were taken and of which nothing is told yet were fast ones.
+    return max(guard.stalled_minutes * 60, guard.stalled_factor * (usual or 0.0))
 
 
 def low_disk(free: int, next_save_bytes: int) -> Stop | None:

@@ -210,7 +210,7 @@ def _seconds(window: deque[tuple[int, int]], event: console.Step) -> float | Non
     while len(window) > 2 and event.elapsed_s - window[1][1] >= _SPAN_S:
         window.popleft()
     (step, elapsed) = window[0]
-    if event.elapsed_s - elapsed < _SPAN_S or event.step <= step:
+    if event.elapsed_s - elapsed < _SPAN_S or event.step <= step or event.seconds_per_step is None:
         return event.seconds_per_step
     return round((event.elapsed_s - elapsed) / (event.step - step), 4)
 

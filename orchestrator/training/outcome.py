@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any, Protocol
 
 from orchestrator.errors import InputError
 from orchestrator.files import sha256_file
@@ -13,12 +14,33 @@ from orchestrator.training.plan import TrainingPlanned
 from orchestrator.training.record import SavedFile
 
 
+class Run(Protocol):
+    """What is asked of a run to tell its files: a planned training, or what a record says of one."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def folder(self) -> Path: ...
+    @property
+    def output_folder(self) -> Path: ...
+    @property
+    def output_name(self) -> str: ...
+    @property
+    def final_file(self) -> Path: ...
+    @property
+    def epochs(self) -> int: ...
+    @property
+    def save_every(self) -> int: ...
+    @property
+    def values(self) -> Mapping[str, Any]: ...
+
+
 def expected_epochs(planned: TrainingPlanned) -> list[int]:
     """The epochs whose LoRA files a finished training has, the last one included."""
     return [*range(planned.save_every, planned.epochs, planned.save_every), planned.epochs]
 
 
-def lora_files(planned: TrainingPlanned) -> tuple[list[Path], list[Path]]:
+def lora_files(planned: Run) -> tuple[list[Path], list[Path]]:
     """The run's LoRA files, whole ones and cut-off ones, each by epoch; the final one last."""
     return files_of(planned.output_folder, planned.output_name)
 
@@ -33,7 +55,7 @@ def files_of(folder: Path, output_name: str) -> tuple[list[Path], list[Path]]:
 
 
 def saved_files(
-    planned: TrainingPlanned, files: Iterable[Path], known: Mapping[str, SavedFile] | None = None, since: float = 0.0
+    planned: Run, files: Iterable[Path], known: Mapping[str, SavedFile] | None = None, since: float = 0.0
 ) -> tuple[SavedFile, ...]:
     """The entries for the record, hashed. One in `known` is taken as it is when its file was not written to after
     `since` (seconds since 1970) and has its size still: eighty files are gigabytes to hash.
@@ -49,7 +71,7 @@ def saved_files(
     return tuple(entries)
 
 
-def epoch_of(planned: TrainingPlanned, path: Path) -> int:
+def epoch_of(planned: Run, path: Path) -> int:
     """The epoch of one of the run's files; the one without a number is the last."""
     number = path.stem.rpartition("-")[2]
     return int(number) if path != planned.final_file and number.isdigit() else planned.epochs

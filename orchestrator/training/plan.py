@@ -133,6 +133,8 @@ def draft(
     Nothing is written but a cache of hashes. Raises `StorageError`.
     """
     data = dataset.dataset
+    # A line of the profile is named only where it is the profile that names the checkpoint.
+    named_there = not profile.base.path or Path(profile.base.path).expanduser() == checkpoint
     # The record must name it from wherever a later command is started.
     checkpoint = checkpoint.absolute() if checkpoint.exists() else checkpoint
     try:
@@ -140,7 +142,8 @@ def draft(
     except ProfileError as error:
         return Draft(None, tuple(_problem(text) for text in error.problems))
     problems: list[Problem] = []
-    base = _base(checkpoint, {name: _given(getattr(profile.base, name)) for name in _COMPONENTS}, problems)
+    parts = {name: _given(getattr(profile.base, name)) for name in _COMPONENTS}
+    base = _base(checkpoint, parts, problems, place="base.path" if named_there else "--checkpoint")
     family, script = (base.family, base.script) if base else ("sd1", SCRIPT_NAME)
     try:
         accepted = kohya_arguments.read(install, script, workspace.cache)
@@ -154,6 +157,7 @@ def draft(
     asked = {**watched, **written}
     problems += value_checks.problems(asked, chosen, accepted)
     problems += value_checks.bucket_problems(written, chosen, resolution=profile.dataset.resolution, family=family)
+    problems += value_checks.files_lacking(written, chosen, install)
     problems += value_checks.missing(asked, chosen, install, have, workspace.cache)
     problems += samples.problems(chosen.samples, profile)
     fatal, doubts = value_checks.tokenizers_lacking(install, family, chosen)
@@ -194,13 +198,14 @@ def draft(
         dataset_values=dataset_values,
         epochs=chosen.epochs,
         save_every=chosen.save_every,
-        seed=chosen.seed,
+        # [training.extra] may have given these by sd-scripts' names.
+        seed=values["seed"],
         can_resume=_can_resume(values, accepted),
         bytes_needed=identity.bytes_needed(
-            dim=chosen.dim,
+            dim=values["network_dim"],
             epochs=chosen.epochs,
             save_every=chosen.save_every,
-            save_state=chosen.save_state,
+            save_state=bool(values.get("save_state")),
             family=family,
         ),
         fingerprint=digits,
@@ -311,14 +316,16 @@ def _problem(text: str) -> Problem:
     return Problem(place, what) if colon else Problem("", text)
 
 
-def _base(checkpoint: Path, components: Mapping[str, Path | str], problems: list[Problem]) -> BaseModel | None:
+def _base(
+    checkpoint: Path, components: Mapping[str, Path | str], problems: list[Problem], *, place: str = "base.path"
+) -> BaseModel | None:
     try:
         return base_model.identify(checkpoint, components)
     except TrainingRefused as error:
         problems += error.problems
         return None
     except InputError as error:
-        problems.append(Problem("base.path", error.what, " ".join(filter(None, (error.cause, error.fix)))))
+        problems.append(Problem(place, error.what, " ".join(filter(None, (error.cause, error.fix)))))
         return None
 
 

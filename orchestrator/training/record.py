@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import platform
 import time
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -101,6 +103,49 @@ class RunRecord(_Part):
         """A copy whose last attempt has other values."""
         *before, last = self.attempts
         return self.changed(attempts=(*before, last.model_copy(update=values)))
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """What a record says of the run in `folder`, for whoever has no plan of it."""
+
+    folder: Path
+    record: RunRecord
+
+    @property
+    def name(self) -> str:
+        """The run's name."""
+        return self.record.name
+
+    @property
+    def output_folder(self) -> Path:
+        """Where LoRA files and states lie."""
+        return self.folder / "lora"
+
+    @property
+    def output_name(self) -> str:
+        """What all LoRA files of the run begin with."""
+        return str(self.record.values.get("output_name") or self.record.name)
+
+    @property
+    def final_file(self) -> Path:
+        """The LoRA file of the last epoch."""
+        return self.output_folder / f"{self.output_name}.safetensors"
+
+    @property
+    def epochs(self) -> int:
+        """How many epochs the run was to have."""
+        return self.record.epochs
+
+    @property
+    def save_every(self) -> int:
+        """A LoRA file was saved after so many epochs each."""
+        return self.record.save_every
+
+    @property
+    def values(self) -> Mapping[str, Any]:
+        """sd-scripts' configuration."""
+        return self.record.values
 
 
 def begin(planned: TrainingPlanned) -> RunRecord:

@@ -24,7 +24,7 @@ from orchestrator.training.follow import Watch, follow
 from orchestrator.training.looking import Looker
 from orchestrator.training.plan import TrainingPlanned
 from orchestrator.training.proof import prove
-from orchestrator.training.record import RunRecord, begin, now, read_record, write_record
+from orchestrator.training.record import Recorded, RunRecord, begin, read_record, write_record
 from orchestrator.training.start_mark import starting
 
 
@@ -112,8 +112,7 @@ def stop(folder: Path) -> bool:
             return True
         gone = attempt.stop_all(attempt.recorded(record), config)
         if gone:
-            record = record.changed(status="stopped").with_last_attempt(ended_at=now(), why="stopped on request")
-            write_record(folder, record)
+            ending.stopped_on_request(Recorded(folder, record), record)
         return gone
 
 
@@ -122,7 +121,10 @@ def _hold(
 ) -> Held | TrainingRun:
     """The running trainer, found or started; or the finished training."""
     with starting(planned.folder):
-        record = read_record(planned.folder) or begin(planned)
+        record = read_record(planned.folder)
+        if record is None:  # before anything else is in the folder: without it the folder would be passed over
+            record = begin(planned)
+            write_record(planned.folder, record)
         if record.status == "finished" and _intact(planned, record):
             return _result(planned, record, reused=True)
         identity = attempt.running(planned, record)
@@ -131,6 +133,9 @@ def _hold(
                 record = record.with_last_attempt(pid=identity.pid, created=identity.created)
                 write_record(planned.folder, record)
             return Held(record, identity, None)
+        closed = bool(record.attempts) and record.attempts[-1].ended_at is not None
+        if closed and not attempt.stop_all(attempt.recorded(record), planned.config):
+            raise ending_words.still_there(planned)
         if record.attempts:
             seen = ending.unseen(planned, record)
             proof = prove(planned, seen)

@@ -8,10 +8,11 @@ import time
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from orchestrator import processes
-from orchestrator.errors import WorkspaceError
-from orchestrator.files import read_json, storage_error
+from orchestrator.errors import StorageError, WorkspaceError
+from orchestrator.files import is_disk_full, read_json, storage_error
 from orchestrator.processes import ProcessId
 
 MARK_NAME = ".starting"
@@ -19,6 +20,10 @@ MARK_NAME = ".starting"
 _START_WAIT_S = 120.0
 #: A mark is empty for the moment between its creation and its first byte; empty for longer, its writer died there.
 _EMPTY_MARK_S = 5.0
+#: Windows refuses to open a file that is being removed, and to remove one that another command is just reading: both
+#: pass within moments. A folder that may not be written refuses for longer.
+_REFUSED_S = 2.0
+_PAUSE_S = 0.05
 
 
 @contextlib.contextmanager
@@ -30,28 +35,62 @@ def starting(folder: Path) -> Iterator[None]:
     """
     mark = folder / MARK_NAME
     me = processes.own_identity()
-    ours = [me.pid, me.created, uuid.uuid4().hex]
+    ours: list[Any] | None = [me.pid, me.created, uuid.uuid4().hex]
     began = time.monotonic()
+    refused = 0.0
     while True:
         try:
             folder.mkdir(parents=True, exist_ok=True)
             with mark.open("x", encoding="utf-8") as stream:
                 json.dump(ours, stream)
-            break
         except FileExistsError:
             _wait_for_mark(mark, time.monotonic() - began)
+        except PermissionError as error:
+            refused = refused or time.monotonic()
+            if time.monotonic() - refused > _REFUSED_S:
+                raise storage_error(error, mark) from error
+            time.sleep(_PAUSE_S)
         except OSError as error:
-            raise storage_error(error, mark) from error
+            if not is_disk_full(error):
+                raise storage_error(error, mark) from error
+            # A trainer must be stopped and its end judged on a full disk, too. Where there is room for the file alone
+            # it counts for as long as an empty one does; where there is not even that, nobody can start anything.
+            ours = None
+            break
+        else:
+            break
     try:
         yield
     finally:
-        if read_json(mark) == ours:
-            mark.unlink(missing_ok=True)
+        _remove(mark, ours)
+
+
+def _remove(mark: Path, ours: object) -> None:
+    """Remove our own mark, which is empty where the disk was full (None). One that cannot be removed counts as long as
+    we live: no reason to fail for.
+    """
+    until = time.monotonic() + _REFUSED_S
+    while mark.exists() and (holder := _holder(mark)) in (ours, None):
+        if holder == ours:
+            with contextlib.suppress(OSError):
+                mark.unlink()
+                return
+        if time.monotonic() > until:
+            return
+        time.sleep(_PAUSE_S)
+
+
+def _holder(mark: Path) -> object:
+    """What a mark says; None where it says nothing, or cannot be read at this moment."""
+    try:
+        return read_json(mark)
+    except StorageError:
+        return None
 
 
 def _wait_for_mark(mark: Path, waited: float) -> None:
     """Somebody's mark is there: remove it when its holder is gone, else wait a moment."""
-    holder = read_json(mark)
+    holder = _holder(mark)
     if isinstance(holder, list) and len(holder) >= 2:
         if not processes.is_running(ProcessId(holder[0], holder[1])):
             _break_mark(mark, holder)
@@ -72,7 +111,7 @@ def _break_mark(mark: Path, holder: object) -> None:
     aside = mark.with_name(f"{MARK_NAME}-{uuid.uuid4().hex[:8]}")
     with contextlib.suppress(FileNotFoundError, FileExistsError, PermissionError):
         mark.rename(aside)
-        if read_json(aside) != holder and not mark.exists():
+        if _holder(aside) != holder and not mark.exists():
             aside.rename(mark)
         else:
             aside.unlink()

@@ -8,13 +8,16 @@ from pathlib import Path
 from typing import Any
 
 from orchestrator.errors import Problem
-from orchestrator.kohya import config_file, dataset_config, known, reason, tokenizers
+from orchestrator.kohya import base_model, config_file, dataset_config, known, reason, tokenizers
 from orchestrator.kohya.arguments import Argument
 from orchestrator.kohya.install import KohyaInstall
 from orchestrator.profile.load import line_of
 from orchestrator.profile.model import TrainingPlan
 from orchestrator.training import words
 from orchestrator.training.inputs import DatasetInput
+
+#: Arguments that name files besides the base checkpoint and its parts.
+_FILES = ("vae", "network_weights", "base_weights")
 
 
 def problems(values: Mapping[str, Any], chosen: TrainingPlan, accepted: Mapping[str, Argument]) -> list[Problem]:
@@ -50,7 +53,7 @@ def missing(
 ) -> list[Problem]:
     """Names this install does not know (optimizer, scheduler, network) and packages its Python lacks."""
     names = known.read(install, cache)
-    found = [*known.problems(values, names), *known.missing_packages(values, have, names)]
+    found = [*known.problems(values, names), *known.missing_packages(values, have, names, python=install.python)]
     return [_in_our_words(problem, chosen) if problem.place else problem for problem in found]
 
 
@@ -61,6 +64,20 @@ def doubts(values: Mapping[str, Any], chosen: TrainingPlan, data: DatasetInput) 
     steps = -(-data.seen_per_epoch // together) * chosen.epochs
     found = reason.doubts(values, pictures=data.seen_per_epoch, steps=steps)
     return [_in_our_words(doubt, chosen) for doubt in found]
+
+
+def files_lacking(values: Mapping[str, Any], chosen: TrainingPlan, install: KohyaInstall) -> list[Problem]:
+    """Files that `values` name and that are not there: sd-scripts finds out after it has loaded the model."""
+    found: list[Problem] = []
+    for key in _FILES:
+        given = values.get(key)
+        for name in given if isinstance(given, (list, tuple)) else [given]:
+            # sd-scripts is started in its own folder, which a relative path therefore begins at.
+            if not isinstance(name, str) or not name or (install.root / name).exists():
+                continue
+            if key != "vae" or not base_model.looks_like_hub_id(name):  # a VAE may come from the hub
+                found.append(Problem(key, f"there is no file {name}", "name one on this machine by its whole path"))
+    return [_in_our_words(problem, chosen) for problem in found]
 
 
 def tokenizers_lacking(install: KohyaInstall, family: str, chosen: TrainingPlan) -> tuple[list[Problem], list[Problem]]:

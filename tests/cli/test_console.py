@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import subprocess
+import sys
 
 import pytest
 
@@ -60,7 +62,7 @@ def test_what_happens_at_night_is_told(capsys: pytest.CaptureFixture[str]) -> No
         "Drawn after epoch 2: lora/sample/v1_e000002.png",
         "Nothing has happened for 12 min: it waits for the disk",
         "The graphics card's memory is full. It is started again with gradient_checkpointing = True.",
-        "it was killed. It is started again.",
+        "It was killed. It is started again.",
         "a word",
     ]
 
@@ -81,3 +83,14 @@ def test_bars_show_the_time_that_was_told(monkeypatch: pytest.MonkeyPatch) -> No
         bar("train", 780, 1800, 5095.0, "epoch 26/60")
     assert "1:24:55" in terminal.getvalue()
     assert "epoch 26/60" in terminal.getvalue()
+
+
+def test_what_shows_nothing_is_not_loaded_beside_a_training() -> None:
+    """A command may watch all night: rich and pygments, which httpx would bring along, are 4 MB."""
+    code = (
+        "import sys, orchestrator.cli.train, orchestrator.cli.console, orchestrator.training.run, "
+        "orchestrator.a1111.client, httpx; httpx.Client().close(); "
+        "print(sorted({'rich', 'pygments', 'numpy'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"

@@ -13,6 +13,7 @@ from orchestrator.render.engine import Renderer
 from orchestrator.render.server import connect
 from orchestrator.sandbox import server as sandbox
 from orchestrator.sandbox.a1111.settings import Settings
+from orchestrator.vision.workers import kept
 
 StartServer = Callable[..., sandbox.RunningServer]
 
@@ -24,6 +25,13 @@ def sandbox_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[sandbox
     home.mkdir()
     with sandbox.start(home) as running:
         yield running
+
+
+@pytest.fixture(scope="module")
+def measuring_kept() -> Iterator[None]:
+    """The processes that measure faces serve all tests of the module; each start costs as much as a small test."""
+    with kept():
+        yield
 
 
 @pytest.fixture
@@ -52,4 +60,4 @@ def start_server(ugly_path: Path) -> Iterator[StartServer]:
 
     yield start
     for each in running:
-        each.stop()
+        each.kill()

@@ -18,23 +18,11 @@ from PIL import Image
 from orchestrator import A1111, Img2Img, Txt2Img, Upscale, UpscaleMany
 from orchestrator.errors import InputError, InstallError, PictureError, ServerError
 from orchestrator.sandbox.server import RunningServer
+from tests.contract.subject import Wire
 from tests.integration.conftest import StartServer
 
 SMALL = {"steps": 1, "width": 64, "height": 64, "seed": 5}
 DIALECTS = {"a1111": "A1111", "forge": "Forge", "reforge": "reForge", "classic": "classic"}
-
-
-class Recording(httpx.HTTPTransport):
-    """The network, with the bodies that went over it."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.bodies: list[dict[str, Any]] = []
-
-    def handle_request(self, request: httpx.Request) -> httpx.Response:
-        if request.url.path.endswith("2img"):
-            self.bodies.append(json.loads(request.content))
-        return super().handle_request(request)
 
 
 @pytest.fixture(scope="module", params=DIALECTS)
@@ -49,12 +37,12 @@ def fork(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
 
 
 @pytest.fixture
-def recording() -> Recording:
-    return Recording()
+def recording() -> Wire:
+    return Wire()
 
 
 @pytest.fixture
-def server(fork: tuple[str, str], recording: Recording) -> Iterator[A1111]:
+def server(fork: tuple[str, str], recording: Wire) -> Iterator[A1111]:
     with A1111(fork[1], username="me", password="pass:word", transport=recording) as client:
         yield client
 
@@ -69,7 +57,7 @@ def test_the_fork_is_recognised(server: A1111, fork: tuple[str, str]) -> None:
     assert server.simulated
 
 
-def test_drawing(server: A1111, recording: Recording) -> None:
+def test_drawing(server: A1111, recording: Wire) -> None:
     drawn = server.txt2img(Txt2Img(prompt="a woman", **SMALL))
     again = server.txt2img({"prompt": "a woman", **SMALL, "force_task_id": "mine"})
     assert again.pictures == drawn.pictures
@@ -84,14 +72,14 @@ def test_drawing(server: A1111, recording: Recording) -> None:
     assert state.completed
 
 
-def test_every_request_has_a_task_of_its_own(server: A1111, recording: Recording) -> None:
+def test_every_request_has_a_task_of_its_own(server: A1111, recording: Wire) -> None:
     request = Txt2Img(prompt="a woman", **SMALL)
     server.txt2img(request)
     server.txt2img(request)
     assert len({body["force_task_id"] for body in recording.bodies}) == 2
 
 
-def test_the_second_pass_has_the_cfg_of_the_first(server: A1111, recording: Recording) -> None:
+def test_the_second_pass_has_the_cfg_of_the_first(server: A1111, recording: Wire) -> None:
     # Left out, a fork would draw it with CFG 1.
     wanted = {**SMALL, "prompt": "a woman", "enable_hr": True, "hr_scale": 2, "hr_upscaler": "Latent", "cfg_scale": 5.5}
     server.txt2img(wanted)
@@ -128,7 +116,7 @@ def test_from_pictures(server: A1111, ugly_path: Path) -> None:
     assert read.infotext.fields["Seed"] == "5"
 
 
-def test_nothing_is_sent_when_something_is_wrong(server: A1111, recording: Recording, ugly_path: Path) -> None:
+def test_nothing_is_sent_when_something_is_wrong(server: A1111, recording: Wire, ugly_path: Path) -> None:
     notes = ugly_path / "notes.txt"
     notes.write_text("notes", encoding="utf-8")
     for request in ({"widht": 64}, {"width": 0, "height": 100_000}, {"seed": 2**63}):

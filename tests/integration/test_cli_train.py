@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shlex
+import signal
 import subprocess
 import sys
 import threading
@@ -107,6 +108,7 @@ def test_what_a_dry_run_shows_is_what_is_written(capsys: pytest.CaptureFixture[s
     assert train(capsys)[0] == 0
     config = workspace.run(NAME) / "config.toml"
     assert toml.loads(shown) == toml_file.read(config)
+    assert config.read_text(encoding="utf-8").partition("\n")[2].rstrip() == shown.rstrip()  # below the seal
     _, again, _ = train(capsys, "--dry-run")
     assert "begins    not at all" in again
 
@@ -178,6 +180,10 @@ def test_a_run_is_stopped_and_gone_on_with_from_elsewhere(
     record = read_record(workspace.run(NAME))
     assert record is not None
     assert record.status == "stopped"
+    # What was made before is in the record although nobody but the log saw it.
+    assert [file.epoch for file in record.files] == [2]
+    assert record.attempts[-1].steps is not None and record.attempts[-1].steps[1] >= 12
+    assert record.losses.keys() == {1, 2}
 
     # The profile may have moved on meanwhile.
     write_profile(workspace.root, "[training.extra]\nnoise_offset = 0.1\n")
@@ -196,6 +202,19 @@ def test_a_run_is_stopped_and_gone_on_with_from_elsewhere(
     _, out, _ = run(capsys, "runs", "compare", NAME, f"{NAME}-2")
     (row,) = [line.split() for line in out.splitlines() if line.startswith("noise_offset")]
     assert row == ["noise_offset", "-", "0.1"]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no signal to send to one process")
+def test_ctrl_c_is_answered_with_where_it_goes_on(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ORCHESTRATOR_SANDBOX_STEP_SECONDS", "0.1")
+    command = [sys.executable, "-m", "orchestrator", "train", *KOHYA, *NOBODY]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as ours:
+        log = workspace.run(NAME) / "console-1.log"
+        training_night.wait_for(lambda: "steps:" in log.read_text(encoding="utf-8"), "a first step")
+        ours.send_signal(signal.SIGINT)
+        said, _ = ours.communicate(timeout=PATIENCE_S)
+    assert ours.returncode == 130
+    assert said.rstrip().endswith("The same command goes on from epoch 1.")
 
 
 def test_a_damaged_record_is_named_and_rebuilt(capsys: pytest.CaptureFixture[str], workspace: Workspace) -> None:

@@ -19,6 +19,8 @@ from tests.integration.faces import require_faces
 
 require_faces()
 
+pytestmark = pytest.mark.usefixtures("measuring_kept")
+
 FRAMINGS = ("close-up", "upper body", "full body")
 EACH = 6
 

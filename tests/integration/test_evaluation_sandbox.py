@@ -26,6 +26,8 @@ from orchestrator.tagging.asking import DEEPDANBOORU
 from orchestrator.workspace import Workspace
 from tests.integration.faces import require_faces
 
+pytestmark = pytest.mark.usefixtures("measuring_kept")
+
 STARTER = "ai_model_v2-000040"
 
 

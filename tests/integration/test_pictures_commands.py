@@ -22,6 +22,8 @@ from orchestrator.workspace import Workspace
 from tests.integration.conftest import StartServer
 from tests.integration.faces import require_faces
 
+pytestmark = pytest.mark.usefixtures("measuring_kept")
+
 PROFILE = """
 [subject]
 name = "ai_model"

@@ -25,6 +25,8 @@ from orchestrator.workspace import Workspace
 from tests.integration.conftest import StartServer
 from tests.integration.faces import require_faces
 
+pytestmark = pytest.mark.usefixtures("measuring_kept")
+
 PROFILE = """
 [generation]
 width = 256

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,6 +17,8 @@ from orchestrator.render.canary import is_applied
 from orchestrator.render.engine import Renderer
 from orchestrator.render.recipe import LoraUse, Recipe
 from orchestrator.render.server import Server, connect
+from orchestrator.sandbox import server as sandbox
+from orchestrator.sandbox.a1111.settings import Settings
 from orchestrator.sandbox.server import RunningServer
 from tests.integration.conftest import StartServer
 
@@ -25,10 +27,29 @@ FORKS = ("forge", "reforge", "classic")
 STARTER = "ai_model_v2-000040"
 
 
+@pytest.fixture(scope="module")
+def plain(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], RunningServer]]:
+    """A server of a dialect as it comes, one for all tests that leave it so."""
+    running: dict[str, RunningServer] = {}
+
+    def server(dialect: str) -> RunningServer:
+        if dialect not in running:
+            home = tmp_path_factory.mktemp("home") / f"{dialect} 'ui' 初音"
+            home.mkdir()
+            running[dialect] = sandbox.start(home, settings=Settings(dialect=dialect))  # type: ignore[arg-type]
+        return running[dialect]
+
+    yield server
+    for each in running.values():
+        each.kill()
+
+
 @pytest.fixture(params=DIALECTS)
-def spoken(request: pytest.FixtureRequest, start_server: StartServer) -> Iterator[tuple[str, RunningServer, A1111]]:
+def spoken(
+    request: pytest.FixtureRequest, plain: Callable[[str], RunningServer]
+) -> Iterator[tuple[str, RunningServer, A1111]]:
     """A server of each dialect."""
-    running = start_server(dialect=request.param)
+    running = plain(request.param)
     with A1111(running.url) as client:
         yield request.param, running, client
 
@@ -60,10 +81,10 @@ def test_pictures_are_drawn_and_proven(spoken: tuple[str, RunningServer, A1111],
     assert client.txt2img({"prompt": "a", "steps": 1, "width": 64, "height": 64}).info.clip_skip == 1
 
 
-def test_the_same_recipe_has_another_key_on_each_fork(start_server: StartServer) -> None:
+def test_the_same_recipe_has_another_key_on_each_fork(plain: Callable[[str], RunningServer]) -> None:
     keys = set()
     for dialect in DIALECTS:
-        with A1111(start_server(dialect=dialect).url) as client:
+        with A1111(plain(dialect).url) as client:
             keys.add(make(connect(client)).evolve(sampler="Euler", scheduler="Automatic").key)
     assert len(keys) == len(DIALECTS)
 
@@ -86,18 +107,20 @@ def test_the_vae_is_asked_for_in_each_dialect_s_own_way(
     assert one.path.read_bytes() != other.path.read_bytes()
 
 
-def test_names_of_before_schedules_were_a_field_are_translated(start_server: StartServer) -> None:
-    with A1111(start_server(dialect="classic").url) as client:
+def test_names_of_before_schedules_were_a_field_are_translated(plain: Callable[[str], RunningServer]) -> None:
+    with A1111(plain("classic").url) as client:
         server = connect(client)
         assert server.sampler("DPM++ 2M", "Karras") == ("DPM++ 2M Karras", "")
         assert server.sampler("DPM++ 2M Karras", "Automatic")[0] == "DPM++ 2M Karras"
-    with A1111(start_server(dialect="forge").url) as client:
+    with A1111(plain("forge").url) as client:
         assert connect(client).sampler("DPM++ 2M Karras", "Automatic") == ("DPM++ 2M", "Karras")
 
 
 @pytest.mark.parametrize("dialect", FORKS)
-def test_a_black_picture_with_a_200_is_refused(start_server: StartServer, ugly_path: Path, dialect: str) -> None:
-    with A1111(start_server(dialect=dialect).url) as client:
+def test_a_black_picture_with_a_200_is_refused(
+    plain: Callable[[str], RunningServer], start_server: StartServer, ugly_path: Path, dialect: str
+) -> None:
+    with A1111(plain(dialect).url) as client:
         server = connect(client)
     with A1111(start_server(dialect=dialect, faults="nan").url) as broken:
         (picture,) = Renderer(replace(server, client=broken), PictureCache(ugly_path / "cache")).render([make(server)])

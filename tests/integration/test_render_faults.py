@@ -112,7 +112,7 @@ def test_two_hundred_pictures_through_a_storm(open_renderer: Open) -> None:
     }  # fmt: skip
     renderer, running = open_renderer(
         faults=",".join(f"{kind}={share}" for kind, share in kinds.items()),
-        fault_seed=20261125, slow_seconds=0.1, restart_seconds=0.3, gpu_seconds_per_picture=0.01,
+        fault_seed=20261125, slow_seconds=0.1, restart_seconds=0.3, gpu_seconds_per_picture=0.01, painter="plain",
     )  # fmt: skip
     wanted = recipes(renderer, 200)
     check_whole(renderer.render(wanted), wanted)

@@ -49,7 +49,7 @@ def drawn_at(running: RunningServer) -> list[dict[str, Any]]:
 @pytest.fixture
 def three(start_server: StartServer) -> Iterator[list[tuple[RunningServer, A1111]]]:
     """Three servers of the same kind, each with a card that takes 30 ms a picture."""
-    running = [start_server(gpu_seconds_per_picture=0.03) for _ in range(3)]
+    running = [start_server(gpu_seconds_per_picture=0.03, painter="plain") for _ in range(3)]
     clients = [A1111(each.url) for each in running]
     yield list(zip(running, clients, strict=True))
     for client in clients:

@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 
 from orchestrator import processes
 from orchestrator.errors import OrchestratorError, StorageError, TrainingFailed
-from orchestrator.training import looking, runs
+from orchestrator.kohya import command
+from orchestrator.training import attempt, ending, looking, runs
 from orchestrator.training.events import Note, Restarted, Saved, Stalled, Started, TrainingEvent
-from orchestrator.training.plan import TrainingPlanned
-from orchestrator.training.record import RunRecord, read_record
+from orchestrator.training.guards import Stop
+from orchestrator.training.plan import TrainingPlanned, from_record
+from orchestrator.training.record import Attempt, RunRecord, begin, read_record, write_record
 from orchestrator.training.run import train
+from orchestrator.training.start_mark import MARK_NAME
 from orchestrator.workspace import Workspace
-from tests.integration.training_night import make, trainers
+from tests.integration.training_night import make, trainers, wait_for
 
 EVERY_FILE = ["ai_model_v1-000002.safetensors", "ai_model_v1-000004.safetensors", "ai_model_v1.safetensors"]
 Fault = Callable[[str], None]
@@ -172,12 +177,23 @@ def test_a_saved_file_of_nan_stops_the_training_and_is_not_kept(
     assert _of(events, Started)[0].resumed_from in {2, 4}
 
 
-def test_a_disk_that_runs_full_is_noticed_before_the_save(ugly_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("room_for_us", [True, False])
+def test_a_disk_that_runs_full_is_noticed_before_the_save(
+    ugly_path: Path, room_for_us: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(looking, "_FOLDER_S", 0.05)
     _slow(monkeypatch, 0.05)
     planned = make(ugly_path)
     with monkeypatch.context() as other:
-        other.setattr(looking, "next_save_bytes", lambda planned: 1 << 60)
+        real, full = Path.open, []
+
+        def as_long_as_there_is_room(path: Path, *args: Any, **named: Any) -> Any:
+            if full and not room_for_us and args and args[0] in {"x", "wb"}:
+                raise OSError(errno.ENOSPC, "No space left on device")
+            return real(path, *args, **named)
+
+        other.setattr(Path, "open", as_long_as_there_is_room)
+        other.setattr(looking, "next_save_bytes", lambda planned: full.append(1) or 1 << 60)
         _, error = _fails(planned, "next save needs")
     assert isinstance(error, StorageError) and "goes on from epoch 1" in error.fix
     assert not trainers(planned)
@@ -241,10 +257,82 @@ def test_a_run_is_gone_on_with_from_its_own_record(ugly_path: Path, fault: Fault
     assert make(ugly_path).folder == planned.folder  # and it is known again as what the profile asks for
 
 
+@pytest.mark.parametrize("dies", ["begin", "config_file.write"])
+def test_a_command_that_dies_before_the_start_leaves_a_folder_that_is_used(
+    ugly_path: Path, dies: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    planned = make(ugly_path)
+
+    def die(*_: Any) -> None:
+        raise SystemExit
+
+    with monkeypatch.context() as patched:
+        patched.setattr(f"orchestrator.training.{'run' if dies == 'begin' else 'attempt'}.{dies}", die)
+        with pytest.raises(SystemExit):
+            train(planned)
+    (planned.folder / MARK_NAME).write_text("[1, 0.0]", encoding="utf-8")  # the dead remove nothing
+    assert make(ugly_path).folder == planned.folder
+    _train(make(ugly_path))
+
+
+@pytest.mark.parametrize("kind", ["disk", "stalled"])
+def test_what_a_guard_stops_after_the_last_file_is_finished(ugly_path: Path, kind: Literal["disk", "stalled"]) -> None:
+    """A trainer may hang at its very end, and no room is needed for a save that never comes."""
+    planned = make(ugly_path)
+    _train(planned)
+    record = read_record(planned.folder)
+    assert record is not None
+    open_ = record.changed(status="running").with_last_attempt(ended_at=None, exit_code=None)
+    write_record(planned.folder, open_)
+    seen = ending.Seen(1, ending.hear(planned, open_.attempts[-1]), None, Stop(kind, "x"))
+    found = ending.close(planned, seen, lambda _: False)
+    assert isinstance(found, RunRecord) and found.status == "finished"
+
+
+def test_what_is_left_of_a_closed_start_is_ended_before_another(ugly_path: Path) -> None:
+    """A hung process that could not be ended may be there still when the same command comes again."""
+    planned = make(ugly_path, epochs=2)
+    train(planned, poll_s=0.02)
+    planned.final_file.unlink()
+    left = processes.start(
+        [sys.executable, "-c", "import time; print(1, flush=True); time.sleep(60)", *command.signs(planned.config)],
+        folder=ugly_path, environment=dict(os.environ), log=ugly_path / "left.txt",
+    )  # fmt: skip
+    wait_for((ugly_path / "left.txt").read_bytes, "its beginning")
+
+    def first_word(event: TrainingEvent) -> None:
+        if isinstance(event, Started):
+            assert not event.adopted and len(trainers(planned)) == 1
+
+    train(planned, first_word, poll_s=0.02)
+    assert left.exit_code is not None
+
+
+@pytest.mark.parametrize(
+    "launch", [{}, {"gpus": [1]}, {"gpus": [0, 2], "cpu_threads": 4}, {"accelerate": True}, {"cpu_threads": 3}]
+)
+def test_a_run_that_is_gone_on_with_takes_the_same_cards(
+    ugly_path: Path, launch: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    planned = make(ugly_path, launch=launch)
+    asked = planned.launch
+    argv = command.argv(
+        planned.install, planned.config, script="train_network.py", accelerate=asked.accelerate, gpus=asked.gpus,
+        cpu_threads=asked.cpu_threads,
+    )  # fmt: skip
+    known = command.recorded_environment(attempt.environment(planned))
+    start = Attempt(command=tuple(argv), environment=known, log="x", resumed_from=0, started_at=0)
+    found = from_record(begin(planned).changed(attempts=(start,)), planned.folder).launch
+    assert (found.gpus, found.cpu_threads) == (asked.gpus, asked.cpu_threads)
+    assert found.accelerate == (asked.accelerate or len(asked.gpus) > 1)
+
+
 def test_a_finished_training_says_what_proves_it_and_has_its_curve(ugly_path: Path) -> None:
     events, record = _train(make(ugly_path))
     assert any("whole and free of NaN" in sentence for sentence in record.proof)
     assert record.metrics and (make(ugly_path).folder / record.metrics).read_text(encoding="utf-8").count("\n") > 6
-    assert record.attempts[0].steps == (1, 36) and record.attempts[0].step_s
+    assert record.attempts[0].steps == (1, 36)
     assert [event.epoch for event in _of(events, Saved)] == [2, 4, 6]
     assert processes.exit_words(record.attempts[0].exit_code) == "ended with exit code 0"

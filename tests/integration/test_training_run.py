@@ -16,24 +16,21 @@ from typing import Any
 import numpy as np
 import psutil
 import pytest
-from PIL import Image
 from safetensors.numpy import load_file, save_file
 
-import orchestrator
 from orchestrator.errors import DatasetError, InputError, ProfileError, StorageError, TrainingFailed
 from orchestrator.kohya import install as kohya_install
 from orchestrator.kohya import weights
 from orchestrator.kohya.install import KohyaInstall
-from orchestrator.profile.model import Profile
 from orchestrator.training import outcome
 from orchestrator.training.events import Progress, Saved, Started, TrainingEvent
-from orchestrator.training.plan import TrainingPlanned, plan
+from orchestrator.training.plan import TrainingPlanned
 from orchestrator.training.record import read_record, write_record
 from orchestrator.training.run import stop, train
 from orchestrator.workspace import Workspace
+from tests.integration import training_night
+from tests.integration.training_night import SANDBOX
 
-SANDBOX = Path(orchestrator.__file__).parent / "sandbox" / "sd_scripts"
-TRAINING: dict[str, Any] = {"epochs": 6, "save_every": 2, "dim": 4, "alpha": 2}
 #: For tests of how a single start ends.
 NEVER_AGAIN = {"restarts": 0}
 #: Seconds a test may wait for what a child process does.
@@ -50,20 +47,7 @@ def install() -> KohyaInstall:
 
 @pytest.fixture
 def workspace(ugly_path: Path) -> Workspace:
-    workspace = Workspace(ugly_path)
-    for repeats, group in ((2, "close-up"), (1, "full body")):
-        folder = workspace.dataset("v1") / f"{repeats}_{group}"
-        folder.mkdir(parents=True)
-        for number in range(2):
-            shade = (60 * number + 40, 120, 200 - 50 * repeats)
-            Image.new("RGB", (96, 96), shade).save(folder / f"{number:04d}.png")
-            (folder / f"{number:04d}.txt").write_text(f"ai_model_v1, {group}", encoding="utf-8")
-    tensors = {
-        "model.diffusion_model.x": np.zeros(4, np.float16),
-        "cond_stage_model.transformer.x": np.zeros(4, np.float16),
-    }
-    save_file(tensors, ugly_path / "base.safetensors")
-    return workspace
+    return training_night.workspace_at(ugly_path)
 
 
 Make = Callable[..., TrainingPlanned]
@@ -72,8 +56,7 @@ Make = Callable[..., TrainingPlanned]
 @pytest.fixture
 def planned(workspace: Workspace, install: KohyaInstall) -> Make:
     def make(*, install: KohyaInstall = install, **training: Any) -> TrainingPlanned:
-        profile = Profile.model_validate({"dataset": {"resolution": 64}, "training": {**TRAINING, **training}})
-        return plan(profile, install, workspace, checkpoint=workspace.root / "base.safetensors")
+        return training_night.make(workspace.root, install=install, **training)
 
     return make
 

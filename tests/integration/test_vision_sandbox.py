@@ -131,6 +131,30 @@ def test_a_process_that_does_not_start_is_said_and_the_rest_is_measured(
     assert measure([path], tmp_path / "cache")[0].face is not None, "what was not measured was not kept"
 
 
+def test_processes_are_kept_for_the_calls_of_a_block_and_end_with_it(tmp_path: Path) -> None:
+    import psutil
+
+    def children() -> set[int]:
+        return {child.pid for child in psutil.Process().children(recursive=True)}
+
+    before = children()
+    for number in range(3):
+        draw(replace(portrait(), noise_seed=number), 256, 256).save(tmp_path / f"{number}.png")
+    with workers.kept():
+        first = measure([tmp_path / "0.png"], tmp_path / "cache")
+        kept = children() - before
+        with workers.kept():
+            second = measure([tmp_path / "1.png"], tmp_path / "cache")
+        third = measure([tmp_path / "2.png"], tmp_path / "cache")
+        assert children() - before == kept, "no other process was started, and the inner block ended none"
+        assert len(kept) == 1
+        assert all(measured.face is not None for measured in (*first, *second, *third))
+        os.kill(next(iter(kept)), signal.SIGTERM)
+        draw(portrait(roll=5.0), 256, 256).save(tmp_path / "4.png")
+        assert measure([tmp_path / "4.png"], tmp_path / "cache")[0].face is not None, "one that died is replaced"
+    assert children() == before
+
+
 def test_leaving_the_call_early_leaves_no_process_behind(tmp_path: Path) -> None:
     import psutil
 

@@ -19,6 +19,7 @@ import orchestrator
 from orchestrator import processes
 from orchestrator.kohya import command
 from orchestrator.kohya import install as kohya_install
+from orchestrator.kohya.install import KohyaInstall
 from orchestrator.processes import ProcessId
 from orchestrator.profile.model import Profile
 from orchestrator.training.plan import TrainingPlanned, plan
@@ -38,22 +39,29 @@ print("FINISHED", len(run.lora_files), flush=True)
 """
 
 
-def make(root: Path, **training: Any) -> TrainingPlanned:
-    """A planned training of 4 pictures, 6 steps an epoch, in the workspace `root`."""
+def workspace_at(root: Path) -> Workspace:
+    """A workspace with a dataset of 4 pictures in two groups, and a checkpoint to train on."""
     workspace = Workspace(root)
-    if not (root / "base.safetensors").exists():
-        for repeats, group in ((2, "close-up"), (1, "full body")):
-            folder = workspace.dataset("v1") / f"{repeats}_{group}"
-            folder.mkdir(parents=True)
-            for number in range(2):
-                shade = (60 * number + 40, 120, 200 - 50 * repeats)
-                Image.new("RGB", (96, 96), shade).save(folder / f"{number:04d}.png")
-                (folder / f"{number:04d}.txt").write_text(f"ai_model_v1, {group}", encoding="utf-8")
-        names = ("model.diffusion_model.x", "cond_stage_model.transformer.x")
-        save_file({name: np.zeros(4, np.float16) for name in names}, root / "base.safetensors")
+    for repeats, group in ((2, "close-up"), (1, "full body")):
+        folder = workspace.dataset("v1") / f"{repeats}_{group}"
+        folder.mkdir(parents=True)
+        for number in range(2):
+            shade = (60 * number + 40, 120, 200 - 50 * repeats)
+            Image.new("RGB", (96, 96), shade).save(folder / f"{number:04d}.png")
+            (folder / f"{number:04d}.txt").write_text(f"ai_model_v1, {group}", encoding="utf-8")
+    names = ("model.diffusion_model.x", "cond_stage_model.transformer.x")
+    save_file({name: np.zeros(4, np.float16) for name in names}, root / "base.safetensors")
+    return workspace
+
+
+def make(root: Path, *, install: KohyaInstall | None = None, **training: Any) -> TrainingPlanned:
+    """A planned training of 4 pictures, 6 steps an epoch, in the workspace `root`, which is made where it is not there
+    yet.
+    """
+    workspace = Workspace(root) if (root / "base.safetensors").exists() else workspace_at(root)
     values = {"epochs": 6, "save_every": 2, "dim": 4, "alpha": 2, **training}
     profile = Profile.model_validate({"dataset": {"resolution": 64}, "training": values})
-    install = kohya_install.find(SANDBOX, python=sys.executable)
+    install = install or kohya_install.find(SANDBOX, python=sys.executable)
     return plan(profile, install, workspace, checkpoint=root / "base.safetensors")
 
 

@@ -137,6 +137,14 @@ def test_a_log_line_glued_to_a_bar_is_both() -> None:
     assert _events(glued) == [Step(4, 4, 1.05, 1 / 6.16), ModelSaved()]
 
 
+def test_the_time_of_steps_too_fast_for_the_bar_is_not_believed() -> None:
+    """tqdm prints at most ten times a second, and the clock is set forward to its last print after every step."""
+    for rate, told in (("4536230.96it/s", None), ("12.5it/s", None), ("6.16it/s", 1 / 6.16), ("1.10s/it", 1.1)):
+        (step,) = _events(f"\rsteps:   1%|          | 4/600 [00:00<00:00, {rate}, avr_loss=0.15]\r")
+        assert isinstance(step, Step)
+        assert step.seconds_per_step == (None if told is None else pytest.approx(told))
+
+
 def test_a_nan_loss_is_told_with_its_step() -> None:
     events = _events("steps:  42%|██| 5/12 [00:00<00:01,  6.16it/s, avr_loss=nan]")
     assert events[1] == LossIsNaN(5)

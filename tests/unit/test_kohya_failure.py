@@ -134,6 +134,20 @@ def test_memory_advice_is_the_callers() -> None:
     assert other is not None and other.fix != "Set this."
 
 
+def test_the_picture_named_in_a_warning_is_named() -> None:
+    """Of a file that is no picture the exception itself tells nothing."""
+    warned = [
+        console.Warned("WARNING", f"failed to get image size: /d/1_x/{n} b.png, error: cannot identify image file")
+        for n in range(5)
+    ]
+    failed = console.Failed("ZeroDivisionError", "division by zero")
+    one, many = failure.explain([warned[0], failed], 1), failure.explain([*warned, failed], 1)
+    assert one is not None and one.why == "a file in the dataset is no picture (/d/1_x/0 b.png)"
+    assert many is not None and many.why.endswith("/d/1_x/2 b.png …)")
+    other = failure.explain([warned[0], console.Failed("UnicodeDecodeError", "bad byte")], 1)
+    assert other is not None and "b.png" not in other.why
+
+
 def test_the_logs_decisive_lines_are_quoted() -> None:
     log = (Path(__file__).parents[1] / "golden" / "console" / "accelerate_two_tracebacks.log").read_bytes()
     reason = failure.explain(console.parse([log]), 1)

@@ -210,6 +210,17 @@ def test_what_sd_scripts_imports_itself_is_named_first(kohya: KohyaInstall) -> N
     assert "has no toml, torch, and sd-scripts does not start without them" in found.what
 
 
+def test_what_lies_beside_the_python_without_a_package_is_there(kohya: KohyaInstall) -> None:
+    """Such as a checkout linked into the environment."""
+    site = kohya.root / "venv" / "lib" / "python3.10" / "site-packages"
+    (site / "toml").mkdir()
+    (site / "prodigyopt.py").write_text("", encoding="utf-8")
+    have, names = {"pillow": "10", "torch": "2.6.0"}, known.read(kohya)
+    values = {"optimizer_type": "Prodigy"}
+    assert len(known.missing_packages(values, have, names)) == 2
+    assert known.missing_packages(values, have, names, python=kohya.python) == []
+
+
 def test_a_real_checkout_names_its_own() -> None:
     """Only where a checkout lies on this machine (ORCHESTRATOR_SD_SCRIPTS)."""
     if not CHECKOUT:

@@ -76,6 +76,13 @@ def test_an_epoch_that_was_not_finished_has_no_loss() -> None:
     assert watch.losses == {}
 
 
+def test_an_epoch_that_only_began_has_no_loss() -> None:
+    watch, _ = _watch(epochs=3)
+    watch.take([EpochStarted(1, 3), Step(4, 12, 0.5, 1.0), EpochStarted(2, 3)])
+    watch.close()
+    assert watch.losses == {1: 0.5}
+
+
 def test_a_warning_is_told_once_and_in_one_language() -> None:
     watch, events = _watch()
     watch.take([Warned("WARNING", "the disk is slow / ディスクが遅い")] * 3)
@@ -88,7 +95,24 @@ def test_nan_ends_the_watching_at_once(tmp_path: Path, alive: bool) -> None:
     log.write_bytes(b"\rsteps:  42%|# | 5/12 [00:00<00:01,  6.16it/s, avr_loss=nan]\r")
     watch, _ = _watch()
     follow(log, watch, lambda: alive, poll_s=0)
-    assert watch.went_nan and LossIsNaN(5) in watch.said
+    assert watch.nan_at and LossIsNaN(5) in watch.said
+
+
+def test_where_the_loss_became_nan_is_told_however_late_it_is_seen(tmp_path: Path) -> None:
+    """Adopted after hours, the whole log is read at once."""
+    log = tmp_path / "console.log"
+    bars = "".join(
+        f"\n\nepoch {epoch}/6\n\n"
+        + "".join(
+            f"\rsteps: 1%| | {step}/24 [00:09<00:09, 1.00s/it, avr_loss={'nan' if step > 9 else 0.1}]"
+            for step in range(4 * epoch - 3, 4 * epoch + 1)
+        )
+        for epoch in range(1, 6)
+    )
+    log.write_text(bars, encoding="utf-8")
+    watch, _ = _watch(epochs=6)
+    stop = follow(log, watch, lambda: True, poll_s=0)
+    assert stop is not None and stop.text == "the loss became NaN in epoch 3 (step 10 of 24)"
 
 
 def test_what_every_resume_says_is_told_to_nobody() -> None:

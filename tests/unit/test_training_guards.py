@@ -57,6 +57,14 @@ def test_slow_steps_have_more_time() -> None:
     assert stalled(pace, "steps", 0, now + 40 * 60, GUARD) is not None
 
 
+def test_fast_steps_have_stalled_before_anything_is_known_of_their_time() -> None:
+    pace = Pace()
+    assert allowed_s(pace, "steps", GUARD) == GUARD.start_minutes * 60
+    pace.step(0.0, 1)
+    assert pace.usual_s is None
+    assert allowed_s(pace, "steps", GUARD) == GUARD.stalled_minutes * 60
+
+
 def test_words_are_no_steps() -> None:
     """A trainer that warns for ever and trains nothing is stalled all the same."""
     pace, now = _pace(1.0)

@@ -342,3 +342,31 @@ def test_a_share_is_written_as_sd_scripts_takes_it() -> None:
     """Its check of the configuration refuses 0 where it wants 0.0 (config_util.py of 48d368fa)."""
     found = words.values(TrainingPlan(extra={"validation_split": 0}), family="sd1", output_name="x", accepted=TODAY)
     assert isinstance(found["validation_split"], float)
+
+
+def test_what_is_given_by_sd_scripts_names_counts_in_the_record_too(workspace: Workspace, kohya: KohyaInstall) -> None:
+    plain = _planned(workspace, kohya)
+    found = _planned(workspace, kohya, training={"extra": {"seed": 7, "network_dim": 64, "save_state": False}})
+    assert begin(found).seed == found.values["seed"] == 7
+    assert found.bytes_needed == 2 * _planned(workspace, kohya, training={"save_state": False}).bytes_needed
+    assert plain.can_resume and not found.can_resume
+
+
+def test_files_that_are_not_there_are_found_before_the_model_is_loaded(
+    workspace: Workspace, kohya: KohyaInstall
+) -> None:
+    there = _safetensors(workspace.root / "there.safetensors", "x")
+    extra = {"vae": "D:/vae.pt", "network_weights": str(there), "base_weights": [str(there), "gone.safetensors"]}
+    with pytest.raises(ProfileError) as caught:
+        _planned(workspace, kohya, training={"extra": extra})
+    vae, weights = caught.value.problems
+    assert "training.extra.vae: there is no file D:/vae.pt" in vae
+    assert "training.extra.base_weights: there is no file gone.safetensors" in weights
+
+
+def test_the_option_is_named_where_it_names_the_checkpoint(workspace: Workspace, kohya: KohyaInstall) -> None:
+    workspace.profile.write_text('[base]\npath = "mine.safetensors"\n', encoding="utf-8")
+    profile = load_profile(workspace.profile)
+    for checkpoint, place in (("mine.safetensors", "line 2: base.path"), ("other.safetensors", "--checkpoint")):
+        found = draft(profile, kohya, workspace, Path(checkpoint), inputs.Looked(None))
+        assert [problem.place for problem in found.problems] == [place]
