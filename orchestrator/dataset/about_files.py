@@ -71,7 +71,10 @@ def _captions(view: GroupView, trigger: str) -> Iterator[Finding]:
     without = [
         one
         for one in view.pictures
-        if trigger and not one.picture.caption_problem and trigger not in one.picture.caption
+        if trigger
+        and not view.group.regularisation
+        and not one.picture.caption_problem
+        and trigger not in one.picture.caption
     ]
     if without:
         yield Finding(
@@ -82,6 +85,17 @@ def _captions(view: GroupView, trigger: str) -> Iterator[Finding]:
             "what these pictures teach goes to the words that do stand there; the trigger calls it up only weakly",
             f"put {trigger} first in these captions",
             names(without),
+        )
+    named_by = [one for one in view.pictures if trigger and trigger in one.picture.caption]
+    if view.group.regularisation and named_by:
+        yield Finding(
+            "warning",
+            "class named",
+            view.name,
+            f"{trigger} (the trigger) stands in {len(named_by)} captions of a regularisation group: {named(named_by)}",
+            "the class in general is then learned as the subject, the opposite of what these pictures are for",
+            "give the group a caption of the class alone, such as `a woman`",
+            names(named_by),
         )
     mended = [one for one in view.pictures if one.picture.caption_note]
     if mended:
@@ -156,7 +170,7 @@ def _balance(views: Sequence[GroupView], limits: Limits) -> Iterator[Finding]:
             "it teaches nothing",
             "add pictures, or remove the group",
         )
-    full = [view for view in views if view.pictures]
+    full = [view for view in views if view.pictures and not view.group.regularisation]
     if len(full) < 2:
         return
     most, least = max(full, key=lambda view: view.seen), min(full, key=lambda view: view.seen)

@@ -70,6 +70,7 @@ class Balance:
 
 def propose(views: Sequence[GroupView], limits: Limits) -> Balance:
     """What would balance these groups, each meant to be seen equally often per epoch."""
+    views = [view for view in views if not view.group.regularisation]
     left_out = list(_left_out(views, limits))
     gone = {id(one.picture) for one in left_out}
     kept = {view.name: sum(id(one) not in gone for one in view.pictures) for view in views if view.pictures}

@@ -10,17 +10,20 @@ import shutil
 from collections.abc import Mapping, Sequence
 from io import BytesIO
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 from orchestrator.dataset import on_disk
 from orchestrator.dataset.captions import refuse
 from orchestrator.dataset.model import Dataset, DatasetPicture
-from orchestrator.errors import DatasetError
+from orchestrator.errors import DatasetError, PictureError
 from orchestrator.files import file_stem, open_picture, replace, storage_error, write_bytes, write_json, write_text
 from orchestrator.kohya import dataset_config, toml_file
 from orchestrator.profile.model import Group, Profile
 from orchestrator.workspace import Workspace
+
+if TYPE_CHECKING:
+    from PIL import Image
 
 _EXIF_ORIENTATION = 0x0112
 
@@ -77,8 +80,19 @@ def _refuse_unusable(profile: Profile, pictures: Sequence[DatasetPicture]) -> No
 
 
 def _fingerprint(profile: Profile, pictures: Sequence[DatasetPicture]) -> str:
-    repeats = {group.name: group.repeats for group in profile.dataset.groups}
-    learned = [[picture.group, repeats[picture.group], picture.sha256, picture.caption] for picture in pictures]
+    groups = {group.name: group for group in profile.dataset.groups}
+    learned = [
+        [
+            picture.group,
+            groups[picture.group].repeats,
+            picture.sha256,
+            picture.caption,
+            # Only where there are such, so that datasets built before they could be named stay the same.
+            *([picture.mask_sha256 or "alpha"] if picture.mask else []),
+            *(["regularisation"] if groups[picture.group].regularisation else []),
+        ]
+        for picture in pictures
+    ]
     text = json.dumps([on_disk.LAYOUT, profile.dataset.resolution, learned], ensure_ascii=True)
     return hashlib.sha256(text.encode("ascii")).hexdigest()
 
@@ -92,7 +106,7 @@ def _write_all(
         ours = [picture for picture in pictures if picture.group == group.name]
         for number, picture in enumerate(ours, start=1):
             file = f"{name}/{number:04d}.png"
-            data = as_trained(picture.path)
+            data = as_trained(picture.path, picture.mask)
             write_bytes(beside / file, data)
             write_text((beside / file).with_suffix(".txt"), f"{picture.caption}\n")
             entries.append(_entry(file, data, picture))
@@ -110,6 +124,8 @@ def _head(profile: Profile, pictures: Sequence[DatasetPicture]) -> dict[str, Any
             "repeats": group.repeats,
             "count": sum(picture.group == group.name for picture in pictures),
             "caption": profile.fill(group.caption),
+            **({"regularisation": True} if group.regularisation else {}),
+            **({"alpha_mask": True} if group.masks else {}),
         }
         for group, name in zip(profile.dataset.groups, group_folders(profile.dataset.groups), strict=True)
     ]
@@ -148,6 +164,7 @@ def _entry(file: str, data: bytes, picture: DatasetPicture) -> dict[str, Any]:
             "path": str(picture.path),
             "sha256": picture.sha256,
             "set": picture.source,
+            **({"mask": str(picture.mask), "mask_sha256": picture.mask_sha256} if picture.mask else {}),
             "origin": picture.origin,
         },
     }
@@ -159,7 +176,17 @@ def write_config(where: Path, final: Path, manifest: Mapping[str, Any]) -> bool:
     Left alone when it would be the same; returns whether it was written.
     """
     trigger, batch_size = manifest.get("trigger", ""), manifest.get("batch_size", 1)
-    subsets = [dataset_config.Subset(final / one["folder"], one["repeats"], trigger) for one in manifest["groups"]]
+    subsets = [
+        dataset_config.Subset(
+            final / one["folder"],
+            one["repeats"],
+            # A picture of the class must never be called by the subject's word.
+            "" if one.get("regularisation") else trigger,
+            regularisation=bool(one.get("regularisation")),
+            alpha_mask=bool(one.get("alpha_mask")),
+        )
+        for one in manifest["groups"]
+    ]
     path, resolution = where / on_disk.CONFIG, manifest["resolution"]
     text = toml_file.dumps(dataset_config.values(subsets, resolution=resolution, batch_size=batch_size))
     if path.is_file() and path.read_bytes() == text.encode():
@@ -168,14 +195,19 @@ def write_config(where: Path, final: Path, manifest: Mapping[str, Any]) -> bool:
     return True
 
 
-def as_trained(path: Path) -> bytes:
-    """The picture as an RGB PNG: its own bytes when it is one, so that what A1111 wrote into it stays.
+def as_trained(path: Path, mask: Path | None = None) -> bytes:
+    """The picture as an RGB PNG: its own bytes when it is one, so that what A1111 wrote into it stays. With a `mask`
+    (itself = its own transparency) it is an RGBA one, opaque where it is learned.
 
     Raises `PictureError`, `StorageError`.
     """
     from PIL import Image
 
     image = open_picture(path)
+    if mask is not None:
+        buffer = BytesIO()
+        _masked(image, path, mask).save(buffer, "PNG")
+        return buffer.getvalue()
     try:
         with Image.open(path) as raw:
             if raw.format == "PNG" and raw.mode == "RGB" and raw.getexif().get(_EXIF_ORIENTATION, 1) == 1:
@@ -185,6 +217,25 @@ def as_trained(path: Path) -> bytes:
     buffer = BytesIO()
     image.save(buffer, "PNG")
     return buffer.getvalue()
+
+
+def _masked(image: Image.Image, path: Path, mask: Path) -> Image.Image:
+    from PIL import Image, ImageOps
+
+    if mask == path:
+        try:
+            with Image.open(path) as raw:
+                alpha = ImageOps.exif_transpose(raw).convert("RGBA").getchannel("A")
+        except OSError as error:
+            raise storage_error(error, path) from error
+    else:
+        alpha = open_picture(mask).convert("L")
+        if alpha.size != image.size:
+            alpha = alpha.resize(image.size, Image.Resampling.BILINEAR)
+    if alpha.getextrema()[1] == 0:
+        raise PictureError(mask, "it is all black, so nothing of its picture would be learned")
+    image.putalpha(alpha)
+    return image
 
 
 def take_place(beside: Path, folder: Path, state: on_disk.State) -> tuple[str, ...]:

@@ -33,6 +33,11 @@ def collect(profile: Profile, workspace: Workspace) -> list[DatasetPicture]:
 
 def _of_group(profile: Profile, group: Group, workspace: Workspace, kept: Mapping[str, Kept]) -> list[DatasetPicture]:
     found: list[DatasetPicture] = []
+
+    def take(files: list[Path], source: str, made: dict[str, Any]) -> None:
+        wanted = files[: max(0, group.count - len(found))] if group.count else files
+        found.extend(_picture(profile, group, workspace, path, source, made.get(path.name), kept) for path in wanted)
+
     for name in group.sets:
         folder = workspace.picture_set(name)
         files = picture_files(folder)
@@ -41,8 +46,7 @@ def _of_group(profile: Profile, group: Group, workspace: Workspace, kept: Mappin
                 f"The group {group.name!r} takes pictures from the set {name!r}, which has none yet.",
                 fix=f"Make it first: orchestrator pictures make {json.dumps(name, ensure_ascii=False)}",
             )
-        made = _manifest(folder)
-        found += [_picture(profile, group, path, name, made, kept) for path in _at_most(files, group, len(found))]
+        take(files, name, _manifest(folder))
     for name in group.folders:
         folder = workspace.root / Path(name).expanduser()
         if not folder.is_dir():
@@ -50,25 +54,20 @@ def _of_group(profile: Profile, group: Group, workspace: Workspace, kept: Mappin
                 f"The group {group.name!r} takes pictures from {folder}, and there is no such folder.",
                 fix="Correct `folders` in lora.toml; a relative path starts at the workspace.",
             )
-        found += [
-            _picture(profile, group, path, name, {}, kept)
-            for path in _at_most(picture_files(folder), group, len(found))
-        ]
+        take(picture_files(folder), name, {})
     folder = workspace.imported(group.name)
-    known = origins(folder)
-    found += [
-        _picture(profile, group, path, "imported", known, kept)
-        for path in _at_most(picture_files(folder), group, len(found))
-    ]
+    take(picture_files(folder), "imported", origins(folder))
     return found
 
 
-def _at_most(files: list[Path], group: Group, have: int) -> list[Path]:
-    return files[: max(0, group.count - have)] if group.count else files
-
-
 def _picture(
-    profile: Profile, group: Group, path: Path, source: str, made: dict[str, Any], kept: Mapping[str, Kept]
+    profile: Profile,
+    group: Group,
+    workspace: Workspace,
+    path: Path,
+    source: str,
+    origin: dict[str, Any] | None,
+    kept: Mapping[str, Kept],
 ) -> DatasetPicture:
     try:
         digest = sha256_file(path)
@@ -81,13 +80,42 @@ def _picture(
     came_from: Literal["file", "kept", "group"] = "group" if beside is None else "file"
     if own.caption and caption == own.caption:
         came_from, problem = "kept", ""
-    origin = made.get(path.name)
     if origin is not None and (origin.get("sha256") != digest or origin.get("retouched")):
         # Retouched by hand: still from there, but its recipe alone does not make it again.
         origin = origin | {"changed_by_hand": True}
+    mask = _mask(group, path, workspace)
     return DatasetPicture(
-        path, group.name, profile.fill(caption), source, digest, origin or {}, problem, note, caption, beside, came_from
+        path=path,
+        group=group.name,
+        caption=profile.fill(caption),
+        source=source,
+        sha256=digest,
+        origin=origin or {},
+        caption_problem=problem,
+        caption_note=note,
+        mask=mask,
+        mask_sha256=sha256_file(mask) if mask is not None and mask != path else "",
+        caption_template=caption,
+        caption_beside=beside,
+        caption_from=came_from,
     )
+
+
+def _mask(group: Group, path: Path, workspace: Workspace) -> Path | None:
+    """The picture's mask; itself where its own transparency is meant. Raises `DatasetError` when it has none."""
+    if not group.masks:
+        return None
+    if group.masks == "alpha":
+        return path
+    folder = workspace.root / Path(group.masks).expanduser()
+    found = [other for other in picture_files(folder) if other.stem == path.stem]
+    if not found:
+        raise DatasetError(
+            f"{path.name} of the group {group.name!r} has no mask in {folder}.",
+            cause="`masks` of the group names that folder.",
+            fix=f"Put a picture named {path.stem}.png there, white where it is learned.",
+        )
+    return found[0]
 
 
 def _manifest(folder: Path) -> dict[str, Any]:

@@ -28,6 +28,9 @@ class DatasetPicture:
     origin: dict[str, Any] = field(default_factory=dict)
     caption_problem: str = ""
     caption_note: str = ""
+    #: The file whose white part is learned (with `alpha_mask`, the picture's own transparency); None = all is.
+    mask: Path | None = None
+    mask_sha256: str = ""
     #: The caption before braces are filled.
     caption_template: str = ""
     #: What the file beside the picture says, on one line; None where there is none.

@@ -94,17 +94,18 @@ def _inside(entry: dict[str, Any]) -> Path:
 class _Bytes:
     """The bytes of one picture as they are trained on, read when they are needed."""
 
-    def __init__(self, path: Path, *, converted: bool) -> None:
-        self._path, self._converted = path, converted
+    def __init__(self, path: Path, *, converted: bool, mask: Path | None = None) -> None:
+        self._path, self._converted, self._mask = path, converted, mask
 
     def __call__(self) -> bytes:
-        return as_trained(self._path) if self._converted else self._path.read_bytes()
+        return as_trained(self._path, self._mask) if self._converted else self._path.read_bytes()
 
 
 def _find(workspace: Workspace, entries: list[dict[str, Any]]) -> dict[str, _Bytes]:
     """Where the bytes of each picture are, by their sha256. Looks no further than it must."""
     # What a picture was taken from, as bytes → what it is trained as; the two differ where it had to be converted.
     taken_from = {entry["from"]["sha256"]: entry["sha256"] for entry in entries if entry.get("from")}
+    masks = {entry["sha256"]: entry["from"] for entry in entries if (entry.get("from") or {}).get("mask")}
     wanted = {entry["sha256"] for entry in entries}
     found: dict[str, _Bytes] = {}
     for path in _candidates(workspace, entries):
@@ -120,9 +121,17 @@ def _find(workspace: Workspace, entries: list[dict[str, Any]]) -> dict[str, _Byt
         if final is not None and final not in found:
             # Another Pillow may write other bytes for the same pixels: only what comes out the same counts.
             with contextlib.suppress(PictureError):
-                if hashlib.sha256(as_trained(path)).hexdigest() == final:
-                    found[final] = _Bytes(path, converted=True)
+                mask = _mask(masks.get(final), path)
+                if hashlib.sha256(as_trained(path, mask)).hexdigest() == final:
+                    found[final] = _Bytes(path, converted=True, mask=mask)
     return found
+
+
+def _mask(about: dict[str, Any] | None, path: Path) -> Path | None:
+    """The mask a picture was trained with; itself where its own transparency was meant."""
+    if about is None:
+        return None
+    return Path(str(about["mask"])) if about.get("mask_sha256") else path
 
 
 def _candidates(workspace: Workspace, entries: list[dict[str, Any]]) -> Iterator[Path]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 Size = tuple[int, int]
@@ -58,6 +58,26 @@ def steps_per_epoch(pictures: Iterable[tuple[Size, int]], dataset: Mapping[str, 
         if (target := training_size(size, dataset)) is not None:
             counts[target] += repeats
     return sum(-(-count // dataset.get("batch_size", 1)) for count in counts.values())
+
+
+def with_regularisation(
+    pictures: Sequence[tuple[Size, int]], of_the_class: Sequence[tuple[Size, int]]
+) -> list[tuple[Size, int]]:
+    """`pictures`, as (size, repeats), with those of the class repeated or left out until there are as many of them:
+    `DreamBoothDataset` of sd-scripts v0.10.1.
+    """
+    wanted = sum(repeats for _, repeats in pictures)
+    used = [0] * len(of_the_class)
+    total, first = 0, True
+    while of_the_class and total < wanted:
+        for index, (_, repeats) in enumerate(of_the_class):
+            more = repeats if first else 1
+            used[index] += more
+            total += more
+            if total >= wanted:
+                break
+        first = False
+    return [*pictures, *((size, count) for (size, _), count in zip(of_the_class, used, strict=True) if count)]
 
 
 def _shrunk(aspect: float, area: int, steps: int) -> Size | None:

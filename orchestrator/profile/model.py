@@ -189,6 +189,14 @@ class Group(_Part):
     """How many pictures to take at most; 0 = all of them."""
     repeats: Annotated[int, Field(ge=1, le=1_000)] = 1
     """How often the trainer sees each picture per epoch."""
+    regularisation: bool = False
+    """Pictures of the class in general (`a woman`), not of the subject, so that the class does not become the subject:
+    give them the class word as caption. sd-scripts then shows as many of them as of the others.
+    """
+    masks: str = ""
+    """What of each picture is learned: a folder of masks with the pictures' names (white = learned, black = not), or
+    "alpha" for the pictures' own transparency. Empty = all of it.
+    """
     framing: Framing | None = None
     """What the check expects to see; empty = anything."""
 
