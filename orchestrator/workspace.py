@@ -48,6 +48,18 @@ class Workspace:
         """What the dataset check said of one version."""
         return self.root / "dataset" / f"{file_stem(version)}.check.json"
 
+    def check_page(self, version: str) -> Path:
+        """The same as a page to look at."""
+        return self.root / "dataset" / f"{file_stem(version)}.check.html"
+
+    def captions_page(self, version: str) -> Path:
+        """The page on which captions are looked through."""
+        return self.root / "dataset" / f"{file_stem(version)}.captions.html"
+
+    def foretold(self, version: str) -> Path:
+        """What the dataset of a version was expected to lock in, and what its grid then showed."""
+        return self.root / "dataset" / f"{file_stem(version)}.foretold.json"
+
     def run(self, name: str) -> Path:
         """One training run: configs, console log, LoRA files, state folders, record."""
         return self.root / "runs" / file_stem(name)

@@ -12,8 +12,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
-from orchestrator.dataset.about_faces import locked_lean, somebody_else
+from orchestrator.dataset.about_faces import somebody_else
 from orchestrator.dataset.about_files import blurred, clusters, sharpness
+from orchestrator.dataset.about_poses import locked_lean
 from orchestrator.dataset.model import DatasetPicture
 from orchestrator.dataset.view import GroupView, Measured
 from orchestrator.profile.model import Group, Limits, Profile

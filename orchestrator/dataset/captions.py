@@ -63,6 +63,26 @@ def caption_beside(picture: Path) -> tuple[str, str, str] | None:
     return ", ".join(lines), "", "; ".join(notes)
 
 
+def caption_elsewhere(picture: Path) -> str:
+    """A caption of `picture` that is not read here though sd-scripts may read it, as `rule/file name`; else empty.
+
+    `suffix`: it ends in .caption. `shortened`: sd-scripts also tries the name without its last four parts between
+    underscores (a_b_c_d_e → a), which its face detection once wrote. Where there is a .txt of the picture's own, that
+    one counts everywhere.
+    """
+    if picture.with_suffix(".txt").exists():
+        return ""
+    other = picture.with_suffix(".caption")
+    if other.is_file():
+        return f"suffix/{other.name}"
+    parts = picture.stem.split("_")
+    if len(parts) >= 5:
+        short = picture.with_name(f"{'_'.join(parts[:-4])}.txt")
+        if short.is_file():
+            return f"shortened/{short.name}"
+    return ""
+
+
 def _lines(text: str) -> list[str]:
     lines = (line.strip().strip(",").strip() for line in text.splitlines())
     return [line for line in lines if line]

@@ -7,12 +7,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
+from orchestrator.content_hashes import ContentHashes
 from orchestrator.dataset.caption_store import Kept, compose, read
-from orchestrator.dataset.captions import caption_beside
+from orchestrator.dataset.captions import caption_beside, caption_elsewhere
 from orchestrator.dataset.importing import origins
 from orchestrator.dataset.model import DatasetPicture
 from orchestrator.errors import DatasetError
-from orchestrator.files import picture_files, read_json, sha256_file, storage_error
+from orchestrator.files import picture_files, read_json, sha256_file
 from orchestrator.profile.model import Group, Profile
 from orchestrator.workspace import Workspace
 
@@ -28,15 +29,24 @@ def collect(profile: Profile, workspace: Workspace) -> list[DatasetPicture]:
     if not profile.dataset.groups:
         raise DatasetError("The profile has no dataset groups.", fix="Add [[dataset.groups]] to lora.toml.")
     kept = read(workspace)
-    return [picture for group in profile.dataset.groups for picture in _of_group(profile, group, workspace, kept)]
+    with ContentHashes(workspace.cache) as hashes:
+        return [
+            picture
+            for group in profile.dataset.groups
+            for picture in _of_group(profile, group, workspace, kept, hashes)
+        ]
 
 
-def _of_group(profile: Profile, group: Group, workspace: Workspace, kept: Mapping[str, Kept]) -> list[DatasetPicture]:
+def _of_group(
+    profile: Profile, group: Group, workspace: Workspace, kept: Mapping[str, Kept], hashes: ContentHashes
+) -> list[DatasetPicture]:
     found: list[DatasetPicture] = []
 
     def take(files: list[Path], source: str, made: dict[str, Any]) -> None:
         wanted = files[: max(0, group.count - len(found))] if group.count else files
-        found.extend(_picture(profile, group, workspace, path, source, made.get(path.name), kept) for path in wanted)
+        found.extend(
+            _picture(profile, group, workspace, path, source, made.get(path.name), kept, hashes) for path in wanted
+        )
 
     for name in group.sets:
         folder = workspace.picture_set(name)
@@ -68,11 +78,13 @@ def _picture(
     source: str,
     origin: dict[str, Any] | None,
     kept: Mapping[str, Kept],
+    hashes: ContentHashes,
 ) -> DatasetPicture:
     try:
-        digest = sha256_file(path)
-    except OSError as error:
-        raise storage_error(error, path) from error
+        digest = hashes.of(path)
+    except OSError:
+        # Gone, or held by a program that is still writing it: it is listed with the others that cannot be read.
+        digest = ""
     found = caption_beside(path)
     beside, problem, note = (None, "", "") if found is None else found
     own = kept.get(digest, Kept())
@@ -98,6 +110,7 @@ def _picture(
         caption_template=caption,
         caption_beside=beside,
         caption_from=came_from,
+        caption_elsewhere=caption_elsewhere(path) if found is None and came_from != "kept" else "",
     )
 
 

@@ -118,3 +118,9 @@ def is_named(tag: str, caption: str) -> bool:
     """
     last = as_words(tag).lower().rpartition(" ")[2]
     return re.search(rf"(?<![a-z0-9]){re.escape(last)}(?![a-z0-9])", caption.lower()) is not None
+
+
+def names_a(kind: Kind, caption: str) -> bool:
+    """Whether a caption names any thing of this kind: `red sweater` an outfit, `in front of a window` a place."""
+    words = {"outfit": _OUTFIT, "place": _PLACE, "person": _PERSON}[kind]
+    return any(word in words for word in re.findall(r"[a-z-]+", caption.lower()))

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from orchestrator.evaluation.distributions import wilson
+from orchestrator.distributions import wilson
 from orchestrator.evaluation.evaluate import Eyes
 from orchestrator.evaluation.judge import score
 from orchestrator.evaluation.scout import Look
