@@ -23,7 +23,8 @@ if TYPE_CHECKING:
     from orchestrator.a1111.client import A1111
     from orchestrator.dataset.balance import Balance
     from orchestrator.dataset.bucket_preview import Bucket, Placed
-    from orchestrator.dataset.model import CheckResult, Dataset, DatasetPicture
+    from orchestrator.dataset.foretell import Compared
+    from orchestrator.dataset.model import CheckResult, Dataset, DatasetPicture, Finding
     from orchestrator.dataset.tag_captions import TaggedCaptions
     from orchestrator.evaluation.ramp import RampResult
     from orchestrator.evaluation.scout import ScoutResult
@@ -128,21 +129,49 @@ def _refused_shown(made: MadeSet) -> MadeSet:
 def check_dataset(profile: Profile, workspace: Workspace, *, on_progress: OnProgress = _quiet) -> Checked:
     """pictures → dataset, first half: look at what would be trained on, and say what it would lock in.
 
-    The result is kept beside the dataset. Raises `DatasetError` or `WorkspaceError` when pictures are not there yet.
+    The result is kept beside the dataset, as JSON and as a page, with what it lets expect of the LoRA. Raises
+    `DatasetError` or `WorkspaceError` when pictures are not there yet.
     """
-    from orchestrator.dataset import check, collect
+    from orchestrator.dataset import about_folders, collect, foretell
+    from orchestrator.dataset.view import views
+
+    pictures = collect(profile, workspace)
+    checked = _checked(profile, workspace, pictures, beside=about_folders.look(pictures), on_progress=on_progress)
+    version = profile.subject.version
+    write_json(workspace.check(version), checked.result.to_dict())
+    foretold = foretell.foretell(views(pictures, checked.measurements, profile.dataset.groups))
+    foretell.keep(workspace.foretold(version), foretold)
+    _write_check_page(profile, workspace, checked)
+    return checked
+
+
+def check_built(profile: Profile, workspace: Workspace, *, on_progress: OnProgress = _quiet) -> Checked | None:
+    """dataset → training: the same check on the dataset as it was built, which is what is trained on. Writes nothing;
+    None before it is built.
+    """
+    from orchestrator.dataset.on_disk import as_pictures
+
+    pictures = as_pictures(workspace, profile.subject.version)
+    return _checked(profile, workspace, pictures, on_progress=on_progress) if pictures else None
+
+
+def _checked(
+    profile: Profile,
+    workspace: Workspace,
+    pictures: list[DatasetPicture],
+    *,
+    beside: Sequence[Finding] = (),
+    on_progress: OnProgress,
+) -> Checked:
+    from orchestrator.dataset import check
     from orchestrator.tagging.asking import known_tags
     from orchestrator.vision import measure
 
-    pictures = collect(profile, workspace)
-    done = 0
-
-    def measured(path: Path, measurement: Measurement) -> None:
-        nonlocal done
-        done += 1
-        on_progress("look at the dataset", done, len(pictures))
-
-    measurements = measure([picture.path for picture in pictures], workspace.cache, on_measured=measured)
+    measurements = measure(
+        [picture.path for picture in pictures],
+        workspace.cache,
+        on_measured=_counter(on_progress, "look at the dataset", len(pictures)),
+    )
     tags, seen_from = known_tags([picture.sha256 for picture in pictures], workspace.tags)
     result = check(
         pictures,
@@ -152,9 +181,99 @@ def check_dataset(profile: Profile, workspace: Workspace, *, on_progress: OnProg
         trigger=profile.trigger,
         tags=tags,
         seen_from=seen_from,
+        left_out=profile.dataset.balance,
+        beside=beside,
     )
-    write_json(workspace.check(profile.subject.version), result.to_dict())
     return Checked(pictures, measurements, result)
+
+
+def _write_check_page(profile: Profile, workspace: Workspace, checked: Checked) -> None:
+    from orchestrator.dataset import check_page
+    from orchestrator.files import write_text
+    from orchestrator.pages.thumbnails import thumbnails
+
+    version = profile.subject.version
+    text = check_page.page(
+        f"{profile.subject.name} {version}: dataset check",
+        checked.result,
+        checked.pictures,
+        checked.measurements,
+        thumbnails(_contents(checked), workspace.cache),
+        limit_deg=profile.dataset.limits.mean_roll,
+        created=_today(),
+    )
+    write_text(workspace.check_page(version), text, durable=False)
+
+
+def review_captions(profile: Profile, workspace: Workspace, *, on_progress: OnProgress = _quiet) -> Path:
+    """pictures → captions: the page on which they are looked through and changed. Returns it."""
+    from orchestrator.dataset import caption_page
+    from orchestrator.dataset.tag_words import caption_words
+    from orchestrator.files import write_text
+    from orchestrator.pages.thumbnails import thumbnails
+    from orchestrator.tagging.asking import known_tags
+
+    checked = check_dataset(profile, workspace, on_progress=on_progress)
+    version = profile.subject.version
+    tags, seen_from = known_tags([picture.sha256 for picture in checked.pictures], workspace.tags)
+    blocked = profile.dataset.blocked_tags
+    text = caption_page.page(
+        f"{profile.subject.name} {version}: captions",
+        checked.result,
+        checked.pictures,
+        checked.measurements,
+        thumbnails(_contents(checked), workspace.cache),
+        {sha256: caption_words(each, seen_from=seen_from, blocked=blocked) for sha256, each in tags.items()},
+        created=_today(),
+    )
+    return write_text(workspace.captions_page(version), text, durable=False)
+
+
+def compare_foretold(profile: Profile, workspace: Workspace, *, on_progress: OnProgress = _quiet) -> list[Compared]:
+    """grid → dataset: what the dataset let expect, beside what the grids of the trained LoRA show. Kept per version.
+
+    Raises `WorkspaceError` when there is no expectation, or no grid to hold it against.
+    """
+    from orchestrator.dataset import foretell
+    from orchestrator.grid import manifest as manifests
+    from orchestrator.vision import measure
+
+    version = profile.subject.version
+    kept = workspace.foretold(version)
+    foretold = foretell.read(kept)
+    if foretold is None:
+        raise WorkspaceError(f"Nothing was foretold of {version}.", fix="Run `orchestrator dataset check` first.")
+    drawn: list[tuple[Path, foretell.Asked]] = []
+    for grid in profile.grids:
+        folder = workspace.grid(f"{version} {grid.name}")
+        manifest = manifests.find(folder)
+        for entry in manifest.entries if manifest else ():
+            if manifest and entry.picture and entry.epoch is not None and entry.weight is not None:
+                last = max(manifest.epochs)
+                asked = foretell.Asked(manifest.prompt, entry.epoch / last, entry.weight, entry.seed)
+                if foretell.is_trained(asked):
+                    drawn.append((folder / entry.picture, asked))
+    if not drawn:
+        raise WorkspaceError(
+            f"No grid of {version} shows what became of it.", fix="Train it, then run `orchestrator grid render`."
+        )
+    counter = _counter(on_progress, "look at the grids", len({path for path, _ in drawn}))
+    seen = measure([path for path, _ in drawn], workspace.cache, on_measured=counter)
+    compared = foretell.compare(foretold, [(asked, found) for (_, asked), found in zip(drawn, seen, strict=True)])
+    foretell.keep(kept, foretold, compared)
+    return compared
+
+
+def _contents(checked: Checked) -> list[tuple[Path, str]]:
+    return [
+        (p.path, m.sha256 if m.readable else "") for p, m in zip(checked.pictures, checked.measurements, strict=True)
+    ]
+
+
+def _today() -> str:
+    import datetime
+
+    return f"{datetime.datetime.now().astimezone():%d %B %Y, %H:%M}"
 
 
 def tag_captions(

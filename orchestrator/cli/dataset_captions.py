@@ -114,6 +114,53 @@ def replace(old: str, new: str, pictures: tuple[str, ...], dry_run: bool, folder
     _change(folder, pictures, lambda caption: caption_store.replace_words(caption, old, new), dry_run=dry_run)
 
 
+@command.command("review")
+@click.option("--open", "open_it", is_flag=True, help="Open the page in the browser.")
+@workspace_option
+def review(open_it: bool, folder: Path) -> None:
+    """Write a page with every picture, its caption to edit, what the tagger saw and what the check says.
+
+    What you change there is downloaded as captions.json; `orchestrator dataset caption apply` takes it in.
+    """
+    from orchestrator import pipeline
+    from orchestrator.cli.console import answer, progress
+
+    workspace, profile = open_workspace(folder)
+    with progress() as on_progress:
+        page = pipeline.review_captions(profile, workspace, on_progress=on_progress)
+    answer(str(page))
+    if open_it:
+        click.launch(page.as_uri())
+
+
+@command.command("apply")
+@click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
+@_dry_run
+@workspace_option
+def apply(file: Path, dry_run: bool, folder: Path) -> None:
+    """Take the captions of FILE, as the review page downloads them, into the workspace.
+
+    A caption that was changed since the page was written is left as it is, and named.
+    """
+    from orchestrator.cli.console import answer, many, note, table
+    from orchestrator.dataset import caption_review, caption_store, collect
+
+    workspace, profile = open_workspace(folder)
+    edits = caption_review.read_edits(file)
+    outcome = caption_review.apply(edits, collect(profile, workspace), caption_store.read(workspace))
+    if not dry_run and outcome.changed:
+        caption_store.write(workspace, outcome.kept)
+    if outcome.changed:
+        table(
+            ("picture", "before", "after"),
+            [(_name(one), one.caption, profile.fill(new)) for one, new in outcome.changed],
+        )
+        answer()
+    for sentence in outcome.refused:
+        note(f"[!] {sentence}")
+    answer(f"{many(len(outcome.changed), 'caption')} {'would change' if dry_run else 'changed'}.")
+
+
 @command.command("clear")
 @click.argument("pictures", nargs=-1, required=True)
 @_dry_run

@@ -10,7 +10,7 @@ from orchestrator.dataset import sameness
 from orchestrator.dataset.about_poses import quoted
 from orchestrator.dataset.estimates import share_of
 from orchestrator.dataset.model import Finding
-from orchestrator.dataset.tag_words import names_a
+from orchestrator.dataset.tag_words import Kind, names_a
 from orchestrator.dataset.view import GroupView, Measured, named, names
 from orchestrator.vision.surroundings import MARK_BITS, MARK_BOXES
 
@@ -45,7 +45,7 @@ def _shared(group: str, ones: Sequence[Measured]) -> Iterator[Finding]:
         if share is None or share.count < _JUDGED_FROM or share.value < _MOSTLY_FROM:
             continue
         members = [ones[index] for index in cluster.largest]
-        thing = "place" if word == "background" else "outfit"
+        thing: Kind = "place" if word == "background" else "outfit"
         captioned = sum(names_a(thing, one.picture.caption) for one in members)
         what = f"{len(members)} of {share.count} pictures show one {word}" if thing == "place" else (
             f"{len(members)} of {share.count} pictures show {cluster.colour} {word}"

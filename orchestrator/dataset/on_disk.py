@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from orchestrator.dataset.model import Dataset, DatasetGroup
+from orchestrator.dataset.captions import caption_beside
+from orchestrator.dataset.model import Dataset, DatasetGroup, DatasetPicture
 from orchestrator.errors import DatasetError
 from orchestrator.files import picture_files, read_json, sha256_file, storage_error
 from orchestrator.workspace import Workspace
@@ -119,3 +120,24 @@ def built_pictures(workspace: Workspace, version: str) -> list[Path]:
     folder = workspace.dataset(version)
     groups = sorted(folder.iterdir()) if folder.is_dir() else []
     return [path for group in groups if group.is_dir() for path in picture_files(group)]
+
+
+def as_pictures(workspace: Workspace, version: str) -> list[DatasetPicture]:
+    """A built dataset as pictures to check, with the captions that lie beside them; none before it is built."""
+    folder = workspace.dataset(version)
+    manifest = manifest_of(folder)
+    if manifest is None:
+        return []
+    found = []
+    for entry in manifest["pictures"]:
+        path = folder / entry["file"]
+        beside = caption_beside(path) if path.is_file() else None
+        caption, problem, note = beside or ("", "missing", "")
+        came_from = entry.get("from", {})
+        found.append(
+            DatasetPicture(
+                path, entry["group"], caption, str(came_from.get("set", "")), entry["sha256"],
+                origin=came_from.get("origin", {}), caption_problem=problem, caption_note=note,
+            )
+        )  # fmt: skip
+    return found

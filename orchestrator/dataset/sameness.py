@@ -73,6 +73,12 @@ def bit_differences(ones: NDArray[np.uint64], others: NDArray[np.uint64]) -> NDA
     return counts
 
 
+def alike(one: tuple[int, int, int], other: tuple[int, int, int]) -> bool:
+    """Whether two 8-bit RGB colours could be one piece of cloth or one wall in different light."""
+    first, second = _lab(np.array([one, other], dtype=np.float64))
+    return float(np.linalg.norm(first - second)) <= 1.5 * _ONE_CLOTH
+
+
 def colour_name(colour: tuple[int, int, int]) -> str:
     """An everyday word for an 8-bit RGB colour."""
     light, across, along = (float(value) for value in _lab(np.array([colour], dtype=np.float64))[0])

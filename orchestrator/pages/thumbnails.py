@@ -22,7 +22,7 @@ def thumbnails(pictures: Iterable[tuple[Path, str]], cache: Path) -> dict[Path, 
     """(path, sha256) of pictures → data: addresses; an empty one for what cannot be read. Kept below `cache`."""
     wanted = dict(pictures)
     with ThreadPoolExecutor(min(4, os.cpu_count() or 1), thread_name_prefix="thumbnails") as pool:
-        made = pool.map(lambda one: _thumbnail(*one, cache), wanted.items())
+        made = pool.map(lambda path: _thumbnail(path, wanted[path], cache), wanted)
         return dict(zip(wanted, made, strict=True))
 
 

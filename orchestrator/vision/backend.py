@@ -11,7 +11,6 @@ import importlib
 import importlib.util
 import sys
 import types
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal
 
@@ -20,7 +19,7 @@ from PIL import Image
 
 from orchestrator.vision import model_file
 from orchestrator.vision.pose import Points
-from orchestrator.vision.refine import MeshFinder
+from orchestrator.vision.refine import MeshesFinder, MeshFinder
 
 Kind = Literal["mediapipe FaceMesh", "mediapipe FaceLandmarker"]
 FACE_MESH: Kind = "mediapipe FaceMesh"
@@ -49,10 +48,6 @@ def embedding_files() -> tuple[Path, Path] | None:
     points = folder / "models" / "shape_predictor_5_face_landmarks.dat"
     network = folder / "models" / "dlib_face_recognition_resnet_model_v1.dat"
     return (points, network) if points.is_file() and network.is_file() else None
-
-
-#: The meshes of all faces in an RGB picture, in its pixels.
-MeshesFinder = Callable[[Image.Image], "list[Points]"]
 
 
 def open_mesh(kind: Kind) -> MeshFinder:

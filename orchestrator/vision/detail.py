@@ -7,7 +7,10 @@ and teaches the same. What a network enlarged has fine detail of its own and can
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
 _TILE = 128
@@ -31,7 +34,7 @@ def fine_detail(image: Image.Image) -> float | None:
     height, width = grey.shape
     if min(height, width) < _TILE:
         return None
-    power = np.zeros((_TILE, _TILE))
+    power: NDArray[Any] = np.zeros((_TILE, _TILE))
     for top in _places(height):
         for left in _places(width):
             tile = grey[top : top + _TILE, left : left + _TILE]
@@ -45,7 +48,7 @@ def _places(length: int) -> list[int]:
     return [int(place) for place in np.linspace(0, length - _TILE, count)]
 
 
-def _log_mean(power: np.ndarray, band: tuple[float, float]) -> float:
+def _log_mean(power: NDArray[Any], band: tuple[float, float]) -> float:
     chosen = power[(band[0] <= _RADIUS) & (band[1] > _RADIUS)]
     return float(np.log10(max(float(chosen.mean()), _LOWEST_POWER)))
 

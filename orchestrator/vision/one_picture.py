@@ -22,7 +22,7 @@ from orchestrator.vision.model import (
     framing_of,
 )
 from orchestrator.vision.pose import expression_of, extent, pose_of
-from orchestrator.vision.refine import FoundFace, MeshFinder, find_face, other_faces
+from orchestrator.vision.refine import FoundFace, MeshesFinder, MeshFinder, find_face, other_faces
 from orchestrator.vision.surroundings import surroundings
 
 #: Side the face is scaled to before its sharpness is measured.
@@ -46,7 +46,7 @@ class Instruments:
     missing: str = NO_MESH
     no_identity: str = NO_MESH
     #: Finds several faces; the plain `find_mesh` answers with the best one only.
-    find_meshes: backend.MeshesFinder | None = None
+    find_meshes: MeshesFinder | None = None
 
 
 def open_instruments() -> Instruments:

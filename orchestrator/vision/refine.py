@@ -19,6 +19,8 @@ from orchestrator.vision.pose import Points, extent, plausible, roll_of
 
 #: The mesh of the best face in an RGB picture, in its pixels, or None.
 MeshFinder = Callable[[Image.Image], "Points | None"]
+#: The meshes of all faces in one, likewise.
+MeshesFinder = Callable[[Image.Image], "list[Points]"]
 
 #: Side of the square the face is looked at in again, in pixels, and that square's side in face sizes.
 CROP_SIDE = 384
@@ -75,9 +77,7 @@ def find_face(image: Image.Image, find_mesh: MeshFinder) -> FoundFace | None:
     return None
 
 
-def other_faces(
-    image: Image.Image, first: FoundFace, find_meshes: Callable[[Image.Image], list[Points]], find_mesh: MeshFinder
-) -> int:
+def other_faces(image: Image.Image, first: FoundFace, find_meshes: MeshesFinder, find_mesh: MeshFinder) -> int:
     """How many further faces there are beside `first`: elsewhere, and believed at a second look.
 
     Looked for in the whole picture and in its largest windows: faces of a twelfth of the short side and more.
