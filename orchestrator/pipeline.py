@@ -63,6 +63,8 @@ class Checked:
     pictures: list[DatasetPicture]
     measurements: list[Measurement]
     result: CheckResult
+    #: Whether the sandbox drew the pictures.
+    simulated: bool = False
 
 
 def open_renderer(
@@ -173,6 +175,7 @@ def _checked(
         on_measured=_counter(on_progress, "look at the dataset", len(pictures)),
     )
     tags, seen_from = known_tags([picture.sha256 for picture in pictures], workspace.tags)
+    simulated = _simulated(workspace, pictures)
     result = check(
         pictures,
         measurements,
@@ -183,8 +186,18 @@ def _checked(
         seen_from=seen_from,
         left_out=profile.dataset.balance,
         beside=beside,
+        simulated=simulated,
     )
-    return Checked(pictures, measurements, result)
+    return Checked(pictures, measurements, result, simulated)
+
+
+def _simulated(workspace: Workspace, pictures: Sequence[DatasetPicture]) -> bool:
+    """Whether the sandbox drew pictures of these, by the proof of one of each set."""
+    from orchestrator.render.cache import PictureCache
+
+    cache = PictureCache(workspace.cache)
+    keys = {picture.source: str(picture.origin.get("recipe_key") or "") for picture in pictures}
+    return any(bool(cache.proof(key).get("simulated")) for key in keys.values() if key)
 
 
 def _write_check_page(profile: Profile, workspace: Workspace, checked: Checked) -> None:
@@ -201,6 +214,7 @@ def _write_check_page(profile: Profile, workspace: Workspace, checked: Checked) 
         thumbnails(_contents(checked), workspace.cache),
         limit_deg=profile.dataset.limits.mean_roll,
         created=_today(),
+        simulated=checked.simulated,
     )
     write_text(workspace.check_page(version), text, durable=False)
 
@@ -225,6 +239,7 @@ def review_captions(profile: Profile, workspace: Workspace, *, on_progress: OnPr
         thumbnails(_contents(checked), workspace.cache),
         {sha256: caption_words(each, seen_from=seen_from, blocked=blocked) for sha256, each in tags.items()},
         created=_today(),
+        simulated=checked.simulated,
     )
     return write_text(workspace.captions_page(version), text, durable=False)
 

@@ -16,6 +16,8 @@ from orchestrator.vision.surroundings import MARK_BITS, MARK_BOXES
 
 #: From this share on it is what nearly all pictures show; between the two figures, what most show.
 _SHARED_FROM, _MOSTLY_FROM = 0.8, 0.65
+#: And so low may the interval reach: four of six may be chance.
+_SURE_FROM = 0.45
 #: Fewer pictures than this, and what they share may be chance.
 _JUDGED_FROM = 6
 #: A mark: bits of strokes that are set in this share of the pictures, at least so many of them in one box, and so much
@@ -25,14 +27,17 @@ _REPEATED, _FEWEST_STROKES, _LIFT = 0.75, 22, 2.2
 _HAS_MARK = 0.7
 
 
-def of_all(views: Sequence[GroupView]) -> Iterator[Finding]:
-    """The findings about all pictures of the subject; groups of their own only where all together do not share it."""
+def of_all(views: Sequence[GroupView], *, simulated: bool = False) -> Iterator[Finding]:
+    """The findings about all pictures of the subject; groups of their own only where all together do not share it.
+
+    `simulated`: the sandbox drew them.
+    """
     everything = [one for view in views for one in view.readable]
     said = {finding.kind: finding for finding in _shared("", everything)}
     yield from said.values()
     for view in views if len(views) > 1 else ():
         yield from (one for one in _shared(view.name, view.readable) if one.kind not in said)
-    yield from _marks(everything)
+    yield from _marks(everything, simulated=simulated)
 
 
 def _shared(group: str, ones: Sequence[Measured]) -> Iterator[Finding]:
@@ -42,7 +47,7 @@ def _shared(group: str, ones: Sequence[Measured]) -> Iterator[Finding]:
         ("one outfit", "clothes", sameness.outfits(measured)),
     ):
         share = share_of(len(cluster.largest), cluster.looked)
-        if share is None or share.count < _JUDGED_FROM or share.value < _MOSTLY_FROM:
+        if share is None or share.count < _JUDGED_FROM or share.value < _MOSTLY_FROM or (share.low or 0) < _SURE_FROM:
             continue
         members = [ones[index] for index in cluster.largest]
         thing: Kind = "place" if word == "background" else "outfit"
@@ -73,7 +78,7 @@ def _shared(group: str, ones: Sequence[Measured]) -> Iterator[Finding]:
         )
 
 
-def _marks(everything: Sequence[Measured]) -> Iterator[Finding]:
+def _marks(everything: Sequence[Measured], *, simulated: bool) -> Iterator[Finding]:
     ones = [one for one in everything if one.measurement.around is not None]
     if len(ones) < _JUDGED_FROM:
         return
@@ -83,9 +88,8 @@ def _marks(everything: Sequence[Measured]) -> Iterator[Finding]:
             continue
         marked = [ones[index] for index in having]
         share = share_of(len(marked), len(ones))
-        simulated = sum(bool(one.picture.origin.get("simulated")) for one in marked)
-        # The sandbox writes that word there itself, so that nobody takes its pictures for a model's.
-        own = place == "bottom right" and simulated >= 0.9 * len(marked)
+        # The sandbox writes its word there, so that nobody takes its pictures for a model's.
+        own = simulated and place == "bottom right"
         yield Finding(
             "note" if own else "warning",
             "mark",

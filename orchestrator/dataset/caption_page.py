@@ -48,6 +48,7 @@ def page(
     words: Mapping[str, Sequence[str]],
     *,
     created: str,
+    simulated: bool = False,
 ) -> str:
     """The page as text. `words` are what a tagger saw, by sha256."""
     rows = [
@@ -74,7 +75,7 @@ def page(
         "created": created,
         "rows": rows,
         "flagged": sum(bool(row.flags) for row in rows),
-        "simulated": any(picture.origin.get("simulated") for picture in pictures),
+        "simulated": simulated,
         "data": {"format": FORMAT, "title": title},
     }
     return render(TEMPLATES, "captions", content)

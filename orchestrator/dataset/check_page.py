@@ -54,6 +54,7 @@ def page(
     *,
     limit_deg: float,
     created: str,
+    simulated: bool = False,
 ) -> str:
     """The page as text. `images` are the pictures' small copies as data: addresses; `limit_deg` colours the dials."""
     cards = [
@@ -73,7 +74,7 @@ def page(
         "groups": list(dict.fromkeys(card.group for card in cards)),
         "rows": [*result.groups, *([result.overall] if result.overall else [])],
         "looked": sum(found.looked for found in measurements),
-        "simulated": any(picture.origin.get("simulated") for picture in pictures),
+        "simulated": simulated,
     }
     return render(TEMPLATES, "check", content, {"angle": _angle, "share": _share, "bar": _bar, "command": command_of})
 
@@ -108,7 +109,7 @@ def _card(
     face = found.face
     facts = [f"{found.width}×{found.height}"] if found.readable else []
     if face is not None:
-        facts.append(face.framing)
+        facts += [face.framing] if face.framing != picture.group else []
         if face.smile is not None and face.smile >= SMILING_FROM:
             facts.append("smiles")
         if face.gaze is not None and abs(face.gaze) >= ASIDE_FROM:

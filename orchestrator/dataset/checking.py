@@ -32,12 +32,14 @@ def check(
     seen_from: float = 0.35,
     left_out: bool = False,
     beside: Sequence[Finding] = (),
+    simulated: bool = False,
 ) -> CheckResult:
     """Judge pictures by their measurements (same order). Pure: no file is read.
 
     `trigger` is the word every caption must hold; empty = not looked at. `tags` are what a tagger saw, by the pictures'
     sha256, as far as it was asked; a tag counts from `seen_from` (0…1) on. `left_out`: the build leaves out what cannot
-    be read. `beside` are findings made elsewhere, such as those of the folders. Raises ValueError when pictures and
+    be read. `beside` are findings made elsewhere, such as those of the folders. `simulated`: the sandbox drew the
+    pictures. Raises ValueError when pictures and
     measurements differ in number.
     """
     all_groups = views(pictures, measurements, groups)
@@ -51,7 +53,7 @@ def check(
         findings += about_pictures.of_group(view)
         findings += about_caption_files.of_group(view, trigger)
     findings += about_faces.of_all(of_subject)
-    findings += about_scenes.of_all(of_subject)
+    findings += about_scenes.of_all(of_subject, simulated=simulated)
     findings += about_files.of_all(all_groups, limits)
     findings += about_pictures.of_all(all_groups)
     findings += about_captions.of_all([one for view in all_groups for one in view.pictures], tags or {}, seen_from)

@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 from orchestrator.vision.model import Measurement, Surroundings
 
 #: Distances in CIELAB (ΔE 1976) up to which two colours count as the same: light and shade on one piece of cloth or one
-#: wall measure 3 … 9, two colours with names of their own 20 and more.
-_ONE_WALL, _ONE_CLOTH = 9.0, 12.0
+#: wall measure 3 … 7, two colours with names of their own 20 and more.
+_ONE_WALL, _ONE_CLOTH = 7.0, 12.0
 #: Bits of 64 in which the structure of one place differs at most.
-_ONE_PLACE_BITS = 14
+_ONE_PLACE_BITS = 10
 #: Pictures beyond this many are judged by as many, evenly chosen: the share does not change, the time would.
 _MOST_COMPARED = 1500
 
@@ -76,7 +76,7 @@ def bit_differences(ones: NDArray[np.uint64], others: NDArray[np.uint64]) -> NDA
 def alike(one: tuple[int, int, int], other: tuple[int, int, int]) -> bool:
     """Whether two 8-bit RGB colours could be one piece of cloth or one wall in different light."""
     first, second = _lab(np.array([one, other], dtype=np.float64))
-    return float(np.linalg.norm(first - second)) <= 1.5 * _ONE_CLOTH
+    return float(np.linalg.norm(first - second)) <= _ONE_CLOTH
 
 
 def colour_name(colour: tuple[int, int, int]) -> str:
