@@ -1,5 +1,6 @@
-"""The dataset check in figures: how long it takes, how exact the roll is, how often enlarged pictures are seen and others
-called so, and how many of 200 random datasets are judged rightly, by numbers and (`--worlds N`) through drawn pictures.
+"""The dataset check in figures: how long it takes, how exact the roll is, how often enlarged pictures are seen and
+others called so, and how many of 200 random datasets are judged rightly, by numbers and (`--worlds N`) through drawn
+pictures.
 
 `--seed` tries other worlds. Parts: time, roll, enlarged, worlds.
 """
@@ -61,9 +62,10 @@ def timed(count: int) -> None:
             pipeline.check_dataset(profile(), space)
             seconds.append(time.perf_counter() - started)
         first, again = seconds[0], min(seconds[1:])
+        shares = (first / LIMITS_S[count], again / AGAIN_S)
         print(
-            f"check of {count:4} pictures of 512²: {first:6.1f} s ({first / LIMITS_S[count]:.0%} of {LIMITS_S[count]:.0f} s), "
-            f"again {again:.2f} s ({again / AGAIN_S:.0%} of {AGAIN_S:.0f} s)"
+            f"check of {count:4} pictures of 512²: {first:6.1f} s ({shares[0]:.0%} of {LIMITS_S[count]:.0f} s), "
+            f"again {again:.2f} s ({shares[1]:.0%} of {AGAIN_S:.0f} s)"
         )
 
 
@@ -81,9 +83,8 @@ def roll() -> None:
                 if what == "photograph":
                     photo.rotate(-angle, Image.Resampling.BICUBIC, center=(225, 130)).save(path)
                 else:
-                    one = Portrait(
-                        person=person_of(7), framing=what, head=HEAD_HEIGHT[what], centre_y=HEAD_TOP[what], roll_deg=angle
-                    )  # fmt: skip
+                    size = {"head": HEAD_HEIGHT[what], "centre_y": HEAD_TOP[what]}
+                    one = Portrait(person=person_of(7), framing=what, roll_deg=angle, **size)
                     draw(one, 512, 512).save(path)
                 paths.append(path)
             faces = [found.face for found in measure(paths, folder / "cache")]
@@ -100,9 +101,8 @@ def roll() -> None:
 def enlarged() -> None:
     sharp, soft = list(_sharp()), Image.Resampling
     alarms = [name for name, image in sharp if (fine_detail(image) or 0) < ENLARGED_BELOW]
-    print(
-        f"enlarged: false alarms {len(alarms)} of {len(sharp)} sharp photographs and drawings ({', '.join(alarms) or '-'})"
-    )
+    named = ", ".join(alarms) or "-"
+    print(f"enlarged: false alarms {len(alarms)} of {len(sharp)} sharp photographs and drawings ({named})")
     for times in (1.5, 2.0, 4.0):
         for how in (soft.LANCZOS, soft.BICUBIC, soft.BILINEAR):
             seen = [(fine_detail(_enlarge(image, times, how)) or 0) < ENLARGED_BELOW for _, image in sharp]
