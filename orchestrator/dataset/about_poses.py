@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 from orchestrator.dataset.estimates import Estimate, mean_of, share_of
 from orchestrator.dataset.model import Finding
@@ -58,8 +58,8 @@ def _lean(view: GroupView, limits: Limits) -> Iterator[Finding]:
     side = "clockwise" if mean.value > 0 else "anticlockwise"
     what = f"{len(ones)} of {mean.count} heads lean {side}, {mean.value:+.1f}° on average (sd {mean.sd:.1f}°)"
     fix = (
-        f"straighten them: {straighten_command(view, ones)}; the set then goes into the group in place of the "
-        "leaning one. Or add pictures with other angles"
+        "straighten them (`orchestrator dataset balance` prints the command; in lora.toml it is straighten = true in a "
+        f"set), or add {view.name} pictures with other angles"
     )
     if _is_habit(mean, limits.mean_roll, limits.roll_spread):
         level, means = "locked in", "the LoRA will learn the lean as part of the face, and no prompt will take it out"
@@ -69,15 +69,6 @@ def _lean(view: GroupView, limits: Limits) -> Iterator[Finding]:
     else:
         level, means = "warning", "it may be chance; what these pictures share by chance is learned all the same"
     yield Finding(level, "lean", view.name, what, means, fix, names(ones), str(mean), mean)  # type: ignore[arg-type]
-
-
-def straighten_command(view: GroupView, ones: Sequence[Measured]) -> str:
-    """The command that straightens them; `dataset balance` prints it with every file."""
-    sets = {one.picture.source for one in ones}
-    if len(sets) == 1 and next(iter(sets)) in view.group.sets:
-        source = next(iter(sets))
-        return f"orchestrator pictures straighten {quoted(source)}"
-    return "orchestrator pictures straighten FILE … (`orchestrator dataset balance` names them)"
 
 
 def quoted(text: str) -> str:

@@ -89,12 +89,12 @@ def roll() -> None:
                 paths.append(path)
             faces = [found.face for found in measure(paths, folder / "cache")]
             known = [(face.roll_deg - angle) for face, angle in zip(faces, angles, strict=True) if face]
-            # A photograph has a lean of its own; what was turned must be seen, whatever it began at.
-            own = statistics.median(known) if what == "photograph" else 0.0
+            # A face has a lean of its own (a parting, one eye lower); what it was turned by must be seen.
+            own = statistics.median(known)
             errors = [abs(error - own) for error in known]
             print(
-                f"roll, {what:11}: found {len(known)} of {len(angles)}, mean error {statistics.fmean(errors):.2f}°, "
-                f"largest {max(errors):.2f}° (wanted ≤ 1°)"
+                f"roll, {what:11}: found {len(known)} of {len(angles)}, its own lean {own:+.2f}°, then mean error "
+                f"{statistics.fmean(errors):.2f}°, largest {max(errors):.2f}° (wanted ≤ 1°)"
             )
 
 
