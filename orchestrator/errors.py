@@ -22,7 +22,8 @@
     └── CardTaken                        8   another command or queue of ours computes on the graphics card
 
 Every error says what happened, why probably, and what to do now. Exit code 1 is a defect of ours, 2 is a wrong command
-line, 130 is Ctrl-C.
+line, 130 is Ctrl-C. `dataset check` ends with 8 when something would be locked in, and with 3 when the dataset cannot
+be trained on.
 """
 
 from __future__ import annotations

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 MAX_PICTURE_PIXELS = 200_000_000
 # EDQUOT does not exist on Windows.
 _DISK_FULL = frozenset({errno.ENOSPC, errno.EFBIG, getattr(errno, "EDQUOT", errno.ENOSPC)})
+#: Pillow's modes of pictures with more than 8 bits a channel.
+DEEP_MODES = frozenset({"I;16", "I;16L", "I;16B", "I;16N", "I", "F"})
 PICTURE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".bmp"})
 
 # Windows: a virus scanner or an indexer may hold a fresh file for a moment, and os.replace then fails with access
@@ -132,8 +134,8 @@ def sha256_file(path: Path) -> str:
 
 
 def open_picture(path: Path) -> Image.Image:
-    """A picture fully decoded as RGB, turned upright by its EXIF orientation. Raises `PictureError` for anything
-    else.
+    """A picture fully decoded as RGB, turned upright by its EXIF orientation; of an animated one, the first frame.
+    16-bit grey is scaled to 8 bits. Raises `PictureError` for anything else.
     """
     from PIL import Image, ImageOps, UnidentifiedImageError
 
@@ -145,15 +147,31 @@ def open_picture(path: Path) -> Image.Image:
                 )
             image.load()
             upright = ImageOps.exif_transpose(image)
-            return upright.convert("RGB")
+            return (_in_8_bits(upright) if upright.mode in DEEP_MODES else upright).convert("RGB")
     except FileNotFoundError:
         raise PictureError(path, "the file does not exist") from None
     except UnidentifiedImageError:
+        if path.is_file() and path.stat().st_size == 0:
+            raise PictureError(path, "it is empty: not downloaded or not synced yet") from None
         raise PictureError(path, "it is not a picture in a format we know") from None
     except Image.DecompressionBombError as error:
         raise PictureError(path, "it unpacks to far more pixels than any real picture has") from error
     except (OSError, SyntaxError, ValueError) as error:
         raise PictureError(path, f"it is damaged ({error})") from error
+
+
+def _in_8_bits(image: Image.Image) -> Image.Image:
+    """A picture of more than 8 bits a pixel as grey ones of 8. Pillow's own conversion would cut off what is above 255,
+    which leaves a white page.
+    """
+    import numpy as np
+    from PIL import Image
+
+    values = np.nan_to_num(np.asarray(image).astype(np.float64))
+    # Whole numbers run to 65535 in PNG and TIFF; floating-point ones from 0 to 1 by convention, unless they are more.
+    most = float(values.max(initial=0.0))
+    white = 65535.0 if image.mode != "F" else 1.0 if most <= 1.0 else 255.0 if most <= 255.0 else 65535.0
+    return Image.fromarray(np.clip(values * (255.0 / white), 0, 255).astype(np.uint8))
 
 
 def picture_files(folder: Path) -> list[Path]:

@@ -37,9 +37,35 @@ class Workspace:
         """The dataset of one version: one folder per group, its manifest, its dataset_config."""
         return self.root / "dataset" / file_stem(version)
 
+    def imported(self, group: str) -> Path:
+        """Pictures imported into a dataset group; the folder of all of them for an empty name."""
+        return self.root / "imported" / file_stem(group) if group else self.root / "imported"
+
+    @property
+    def captions(self) -> Path:
+        """Captions of single pictures, by the pictures' content."""
+        return self.root / "captions.json"
+
+    @property
+    def captions_before(self) -> Path:
+        """What `captions` held before it was written the last time."""
+        return self.root / "captions.before.json"
+
     def check(self, version: str) -> Path:
         """What the dataset check said of one version."""
         return self.root / "dataset" / f"{file_stem(version)}.check.json"
+
+    def check_page(self, version: str) -> Path:
+        """The same as a page to look at."""
+        return self.root / "dataset" / f"{file_stem(version)}.check.html"
+
+    def captions_page(self, version: str) -> Path:
+        """The page on which captions are looked through."""
+        return self.root / "dataset" / f"{file_stem(version)}.captions.html"
+
+    def foretold(self, version: str) -> Path:
+        """What the dataset of a version was expected to lock in, and what its grid then showed."""
+        return self.root / "dataset" / f"{file_stem(version)}.foretold.json"
 
     def run(self, name: str) -> Path:
         """One training run: configs, console log, LoRA files, state folders, record."""
@@ -67,6 +93,16 @@ class Workspace:
         again.
         """
         return self.root / ".orchestrator" / "cache"
+
+    @property
+    def tags(self) -> Path:
+        """What taggers saw, by model and picture."""
+        return self.cache / "tags"
+
+    @property
+    def journals(self) -> Path:
+        """Which options of a server are borrowed, until they are given back."""
+        return self.cache.parent / "journals"
 
     @property
     def logs(self) -> Path:

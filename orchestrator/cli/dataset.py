@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
+from orchestrator.cli import dataset_captions, dataset_keep, dataset_make
 from orchestrator.cli.options import json_option, open_workspace, workspace_option
 
-if TYPE_CHECKING:
-    from orchestrator.dataset.model import CheckResult
+#: Exit code of `dataset check` when something would be locked in: the pictures can be trained on, and should not be.
+WILL_LOCK = 8
 
 
 @click.group("dataset")
@@ -19,80 +19,97 @@ def command() -> None:
 
 
 @command.command("check")
+@click.option("--page", "open_it", is_flag=True, help="Open the page of the check in the browser.")
 @workspace_option
 @json_option
-def check(folder: Path, as_json: bool) -> None:
+def check(open_it: bool, folder: Path, as_json: bool) -> None:
     """Say what will be locked into the LoRA and what will go wrong, before a night is spent on it.
 
-    Exit code 0 when there is nothing but notes, else 3.
+    The verdict is the exit code: 0 ready (warnings and notes stop nothing), 8 will lock, 3 cannot train. The same with
+    every picture lies in dataset/VERSION.check.html and .check.json.
     """
     from orchestrator import pipeline
-    from orchestrator.cli.console import answer_json, progress
+    from orchestrator.cli.console import answer_json, note, progress
+    from orchestrator.cli.dataset_shown import show_check
     from orchestrator.errors import DatasetError
 
     workspace, profile = open_workspace(folder)
     with progress() as on_progress:
         checked = pipeline.check_dataset(profile, workspace, on_progress=on_progress)
+    page = workspace.check_page(profile.subject.version)
     if as_json:
         answer_json(checked.result.to_dict())
     else:
         show_check(checked.result)
-    if not checked.result.clean:
-        raise click.exceptions.Exit(DatasetError.exit_code)
+        note(f"Every picture: {page}")
+    if open_it:
+        click.launch(page.as_uri())
+    code = {"ready": 0, "will lock": WILL_LOCK, "cannot train": DatasetError.exit_code}[checked.result.verdict]
+    if code:
+        raise click.exceptions.Exit(code)
 
 
-def show_check(result: CheckResult) -> None:
-    """The table of the groups and the findings below it."""
-    from orchestrator.cli.console import answer, paragraph, table
+@command.command("foretold")
+@workspace_option
+@json_option
+def foretold(folder: Path, as_json: bool) -> None:
+    """Hold what the dataset let expect of the LoRA against what its grids show.
 
-    rows = [
-        (
-            g.group,
-            g.count,
-            g.repeats,
-            f"{g.faces}/{g.looked}" if g.looked else "-",
-            _angle(g.roll_mean),
-            _angle(g.roll_sd),
-            g.min_side,
+    Before there is a grid, it says what is expected. Both are kept for every version in dataset/VERSION.foretold.json.
+    """
+    from orchestrator import pipeline
+    from orchestrator.cli.console import answer_json, note, progress
+    from orchestrator.cli.dataset_shown import show_foretold
+    from orchestrator.dataset import foretell
+    from orchestrator.errors import WorkspaceError
+
+    workspace, profile = open_workspace(folder)
+    path = workspace.foretold(profile.subject.version)
+    told = foretell.read(path)
+    if told is None:
+        raise WorkspaceError(
+            f"Nothing was foretold of {profile.subject.version}.", fix="Run `orchestrator dataset check` first."
         )
-        for g in result.groups
-    ]
-    table(("group", "pictures", "repeats", "faces", "mean roll", "spread", "short side"), rows)
-    marks = {"locked in": "[x]", "warning": "[!]", "note": "[-]"}
-    for finding in result.findings:
-        answer()
-        where = f", {finding.group}" if finding.group else ""
-        paragraph(f"{marks[finding.level]} {finding.level}{where}: ", finding.what)
-        if finding.means:
-            paragraph("    Means:  ", finding.means)
-        if finding.fix:
-            paragraph("    Fix:    ", finding.fix)
-    if result.clean:
-        answer()
-        looked = all(group.looked == group.count for group in result.groups)
-        answer(
-            "[ok] Nothing will be locked in."
-            if looked
-            else "[?] Nothing was found, but not every picture was measured: what it will lock in is not known."
+    compared: list[foretell.Compared] = []
+    try:
+        with progress() as on_progress:
+            compared = pipeline.compare_foretold(profile, workspace, on_progress=on_progress)
+    except WorkspaceError as error:
+        note(f"{error.what} {error.fix}")
+    if as_json:
+        import dataclasses
+
+        answer_json(
+            {
+                "foretold": [dataclasses.asdict(one) for one in told],
+                "compared": [dataclasses.asdict(one) for one in compared],
+            }
         )
-
-
-def _angle(value: float | None) -> str:
-    return "-" if value is None else f"{value:+.1f}°"
+    else:
+        show_foretold(told, compared)
 
 
 @command.command("build")
+@click.option("--balance", is_flag=True, help="As `balance = true` in lora.toml: leave out and repeat as proposed.")
 @workspace_option
-def build(folder: Path) -> None:
+def build(balance: bool, folder: Path) -> None:
     """Copy the pictures with their captions into kohya's folders, with a manifest of where each came from."""
     from orchestrator import pipeline
-    from orchestrator.cli.console import answer, note
+    from orchestrator.cli.console import answer, note, progress
 
     workspace, profile = open_workspace(folder)
-    dataset = pipeline.build_dataset(profile, workspace)
+    if balance and not profile.dataset.balance:
+        profile = profile.model_copy(update={"dataset": profile.dataset.model_copy(update={"balance": True})})
+        note("To have `orchestrator run` build it so too, write `balance = true` under [dataset] in lora.toml.")
+    with progress() as on_progress:
+        dataset = pipeline.build_dataset(profile, workspace, on_progress=on_progress)
     answer(
         f"{dataset.folder}: {dataset.count} pictures in {len(dataset.groups)} groups"
         f"{'' if dataset.built else ' (unchanged)'}"
     )
     for sentence in dataset.notes:
         note(f"  {sentence}")
+
+
+for _more in (*dataset_make.COMMANDS, *dataset_keep.COMMANDS, dataset_captions.command):
+    command.add_command(_more)

@@ -60,7 +60,7 @@ def command(
     """
     from orchestrator import demo
     from orchestrator.cli.console import answer, note, progress
-    from orchestrator.cli.dataset import show_check
+    from orchestrator.cli.dataset_shown import show_check
     from orchestrator.cli.train import show_events
     from orchestrator.profile.load import load_profile
     from orchestrator.profile.shipped import find_profile, make_workspace

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from orchestrator.cli.options import Urls, json_option, open_workspace, server_option, workspace_option
 from orchestrator.cli.pictures_draw import ramp, vary
+
+if TYPE_CHECKING:
+    from orchestrator.profile.model import Corners
 
 
 @click.group("pictures")
@@ -114,27 +118,37 @@ def pick(name: str, numbers: tuple[str, ...], into: str, folder: Path, as_json: 
 @click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path, dir_okay=False))
 @click.option("--angle", type=float, help="Lean of the head in degrees, + = clockwise on screen; default: measured.")
 @click.option(
+    "--corners",
+    type=click.Choice(["crop", "reflect"]),
+    default="crop",
+    show_default=True,
+    help="What the turn leaves empty is cropped away, or filled with the mirrored picture (outpaint: by a set).",
+)
+@click.option(
     "--into",
     type=click.Path(path_type=Path, file_okay=False),
     default=Path("straight"),
     show_default=True,
     help="Where to write.",
 )
-def straighten(files: tuple[Path, ...], angle: float | None, into: Path) -> None:
-    """Turn FILES until the faces are upright and crop what the turn leaves black. The files themselves are not changed.
+def straighten(files: tuple[Path, ...], angle: float | None, corners: Corners, into: Path) -> None:
+    """Turn FILES until the faces are upright, without black corners. The files themselves are not changed.
+
+    Before and after stand side by side in the sheet INTO/sheet/sheet.png.
 
     \b
     Example:  orchestrator pictures straighten leaning.png --into straight
     """
     from orchestrator.cli.console import answer
+    from orchestrator.grid.before_after import write_before_after
     from orchestrator.pictures.straighten import refuse_overwriting, straighten_file, straighten_files
 
     pairs = [(file, into / f"{file.stem}.png") for file in files]
     refuse_overwriting(pairs)
     if angle is None:
-        done = straighten_files(pairs)
+        done = straighten_files(pairs, corners=corners)
     else:
-        done = [straighten_file(source, target, angle) for source, target in pairs]
+        done = [straighten_file(source, target, angle, corners=corners) for source, target in pairs]
     for (source, target), one in zip(pairs, done, strict=True):
         if one.angle is None:
             answer(f"{source}: left as it is, no face was found")
@@ -142,3 +156,6 @@ def straighten(files: tuple[Path, ...], angle: float | None, into: Path) -> None
             answer(f"{source}: left as it is, the face is upright")
         else:
             answer(f"{target}: turned by {-one.angle:+.1f}°")
+    turned = [(source, one) for (source, _), one in zip(pairs, done, strict=True) if one.angle]
+    if turned:
+        answer(str(write_before_after(into, turned)))

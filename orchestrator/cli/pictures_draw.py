@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import click
 
 from orchestrator.cli.options import Urls, json_option, open_workspace, server_option, workspace_option
 
 if TYPE_CHECKING:
-    pass
-
-if TYPE_CHECKING:
     from orchestrator.evaluation.ramp import RampResult
+    from orchestrator.profile.model import Corners
 
 #: As the profile's rounds may expect; spelt out because the profile's models cost a fifth of a second to import. A test
 #: holds them together.
@@ -48,6 +46,16 @@ _SEED = click.IntRange(0, 2**63 - 1)
 )
 @click.option("--mask", type=click.Path(path_type=Path, dir_okay=False), help="Only its white part is drawn anew.")
 @click.option("--straighten", is_flag=True, help="Turn the faces upright first.")
+@click.option(
+    "--corners",
+    type=click.Choice(["crop", "reflect", "outpaint"]),
+    default="crop",
+    show_default=True,
+    help="With --straighten: cropped away, filled with the mirrored picture, or drawn anew.",
+)
+@click.option(
+    "--floor", metavar="LIKENESS", help="Set aside who is less like its source: 0 to 1, or own. [default: nobody]"
+)
 @click.option("--into", "name", metavar="NAME", default="", help="The new set. [default: SET varied]")
 @workspace_option
 @server_option
@@ -62,6 +70,8 @@ def vary(
     denoise: float,
     mask: Path | None,
     straighten: bool,
+    corners: Corners,
+    floor: str | None,
     name: str,
     folder: Path,
     url: Urls,
@@ -96,6 +106,8 @@ def vary(
         denoise=denoise,
         mask=mask,
         straighten=straighten,
+        corners=corners,
+        identity_floor=_floor(floor),
         name=name,
     )
     with open_servers(load_settings(a1111_url=url)) as servers, progress() as on_progress:
@@ -115,6 +127,17 @@ def vary(
         for sentence in (*made.notes, *made.failed):
             note(f"  {sentence}")
     leave_failed(len(made.failed))
+
+
+def _floor(text: str | None) -> float | Literal["own"] | None:
+    if text is None:
+        return None
+    if text.strip().lower() == "own":
+        return "own"
+    try:
+        return float(text)
+    except ValueError:
+        raise click.BadParameter("a number from 0 to 1, or own", param_hint="--floor") from None
 
 
 @click.command("ramp")

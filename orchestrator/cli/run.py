@@ -40,7 +40,7 @@ def command(
     """
     from orchestrator import pipeline
     from orchestrator.cli.console import answer, note, progress
-    from orchestrator.cli.dataset import show_check
+    from orchestrator.cli.dataset_shown import show_check
     from orchestrator.cli.evaluate import show_verdict
     from orchestrator.cli.servers import open_servers
     from orchestrator.cli.train import show_events
@@ -63,7 +63,7 @@ def command(
                 note(f"{made.name}: {sentence}")
         checked = pipeline.check_dataset(profile, workspace, on_progress=bar)
         show_check(checked.result)
-        if any(finding.level == "locked in" for finding in checked.result.findings) and not anyway:
+        if checked.result.verdict == "will lock" and not anyway:
             raise DatasetError(
                 "The training was not started: the findings above would be locked into the LoRA.",
                 fix="Mend the dataset and run the same command again, or add --anyway.",

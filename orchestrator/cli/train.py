@@ -24,8 +24,11 @@ if TYPE_CHECKING:
 
     from orchestrator.cli.console import OnProgress
     from orchestrator.kohya.install import KohyaInstall
+    from orchestrator.profile.model import Profile
     from orchestrator.training.events import Progress, Started, TrainingEvent
+    from orchestrator.training.preflight import Ready
     from orchestrator.training.run import TrainingRun
+    from orchestrator.workspace import Workspace
 
 
 @click.command("train")
@@ -60,8 +63,9 @@ def command(
 ) -> None:
     """Train the profile's version on the built dataset.
 
-    Everything that speaks against it is looked for first and said at once. Closing the terminal does not end the
-    training: the same command finds it again, goes on after an interruption, and does nothing when it is finished.
+    Everything that speaks against it is looked for first and said at once, with what the dataset will lock in. Closing
+    the terminal does not end the training: the same command finds it again, goes on after an interruption, and does
+    nothing when it is finished.
 
     \b
     Example:  orchestrator train --kohya C:\\kohya_ss
@@ -93,6 +97,7 @@ def command(
         renderer = pipeline.open_renderer(profile, workspace, open_client(settings))
         base = pipeline.base_checkpoint(profile, workspace, renderer)
     ready = preflight(profile, install, workspace, checkpoint=base, preset=preset.name if preset is not None else "")
+    _say_what_locks(profile, workspace, ready)
     if dry_run:
         from orchestrator.cli.train_shown import show_plan
 
@@ -103,6 +108,22 @@ def command(
             ready, a1111=functools.partial(open_client, settings), on_event=listening(show_events(bar))
         )
     show_finished(run)
+
+
+def _say_what_locks(profile: Profile, workspace: Workspace, ready: Ready) -> None:
+    """The dataset check on what will be trained on, where a training really begins. It stops nothing: `run` does."""
+    from orchestrator import pipeline
+    from orchestrator.cli.console import note, progress
+    from orchestrator.cli.dataset_shown import show_locks, verdict_line
+    from orchestrator.training import preflight_run_folder
+
+    if preflight_run_folder.needs_no_start(ready.planned):
+        return
+    with progress() as bar:
+        checked = pipeline.check_built(profile, workspace, on_progress=bar)
+    if checked is not None:
+        show_locks(checked.result.findings)
+        note(f"Dataset check: {verdict_line(checked.result)}")
 
 
 def _answer_as_profile(preset: Path, install: KohyaInstall) -> None:

@@ -56,8 +56,12 @@ def steps_per_epoch(planned: TrainingPlanned) -> int | None:
     options = planned.dataset_values["datasets"][0]
     if not buckets.is_known(options):
         return None
-    pictures = [(size, group.repeats) for group in planned.dataset.groups for size in group.sizes]
-    batches = buckets.steps_per_epoch(pictures, options)
+    groups = planned.dataset.groups
+    own, of_the_class = (
+        [(size, group.repeats) for group in groups if group.regularisation is which for size in group.sizes]
+        for which in (False, True)
+    )
+    batches = buckets.steps_per_epoch(buckets.with_regularisation(own, of_the_class), options)
     together = max(len(planned.launch.gpus), 1) * int(planned.values.get("gradient_accumulation_steps", 1))
     return math.ceil(batches / together)
 

@@ -1,6 +1,6 @@
-"""What faces tell about a dataset.
+"""What faces tell about a dataset besides their poses.
 
-A lean or a turn all pictures share, framing, somebody else's face, faces not found.
+Framing, somebody else's face, more than one, none, and heads that the edge cuts off.
 """
 
 from __future__ import annotations
@@ -9,17 +9,12 @@ import statistics
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
+from orchestrator.dataset.estimates import share_of
 from orchestrator.dataset.model import Finding
-from orchestrator.dataset.view import GroupView, Measured, mean_and_sd, named, names
-from orchestrator.profile.model import Limits
+from orchestrator.dataset.view import GroupView, Measured, named, names
 from orchestrator.vision.distance import identity_distance
 from orchestrator.vision.model import NO_FACE, TOO_SMALL
 
-#: A single leaning head is a pose; from here on it is a habit.
-_HABIT_FROM = 3
-# The mesh's yaw is compressed by about 0.7 and steady to ±1°: 14° measured are about 20° in truth.
-_TURNED_DEG = 14.0
-_TURN_SPREAD_DEG = 7.0
 #: Below this rate the figures of a group stand on too few of its faces.
 _ENOUGH_FACES = 0.8
 #: All pictures of one framing are a lock from this many on.
@@ -29,14 +24,18 @@ _ONE_FRAMING_FROM = 6
 _OTHER_TIMES = 1.6
 _OTHER_BY = 0.2
 _COMPARED_FROM = 4
+#: A face reaches this share of itself beyond the edge before it counts as cut; the mesh is that exact.
+_CUT_FACE = 0.04
+#: The crown is this far above the mesh, in face heights.
+_HAIR_ROOM = 0.25
 
 
-def of_group(view: GroupView, limits: Limits) -> Iterator[Finding]:
+def of_group(view: GroupView) -> Iterator[Finding]:
     """The findings of one group."""
-    yield from _lean(view, limits)
-    yield from _turn(view)
     yield from _framing(view)
     yield from _missing_faces(view)
+    yield from _several_faces(view)
+    yield from _cut_off(view)
     yield from _somebody_else(view)
 
 
@@ -53,6 +52,8 @@ def of_all(views: Sequence[GroupView]) -> Iterator[Finding]:
             f"{total} of {total} faces are framed as {framing}",
             f"the LoRA will draw a {framing} whatever the prompt asks for",
             "add pictures of the other framings (close-up, upper body, full body), about as many of each",
+            sure=str(share_of(total, total)),
+            estimate=share_of(total, total),
         )
     for reason, ones in _unmeasured(views).items():
         yield Finding(
@@ -63,42 +64,6 @@ def of_all(views: Sequence[GroupView]) -> Iterator[Finding]:
             "what they would lock in is not known",
             "install what is named, then run the same check again",
         )
-
-
-def _lean(view: GroupView, limits: Limits) -> Iterator[Finding]:
-    rolls = [face.roll_deg for _, face in view.with_face]
-    mean, sd = mean_and_sd(rolls)
-    if mean is None or sd is None or len(rolls) < _HABIT_FROM or abs(mean) <= limits.mean_roll:
-        return
-    leaning = sum(roll * mean > 0 and abs(roll) > limits.mean_roll / 2 for roll in rolls)
-    side = "clockwise" if mean > 0 else "anticlockwise"
-    what = f"{leaning} of {len(rolls)} heads lean {side}, {mean:+.1f}° on average (sd {sd:.1f}°)"
-    fix = (
-        "straighten the pictures (orchestrator pictures straighten, or straighten = true in their set) "
-        f"or add {view.name} pictures with other angles"
-    )
-    if sd < limits.roll_spread:
-        means = "the LoRA will learn the lean as part of the face, and no prompt will take it out"
-        yield Finding("locked in", "lean", view.name, what, means, fix)
-    else:
-        means = "the LoRA will prefer this lean; other angles stay possible, for the pictures show some"
-        yield Finding("warning", "lean", view.name, what, means, fix)
-
-
-def _turn(view: GroupView) -> Iterator[Finding]:
-    yaws = [face.yaw_deg for _, face in view.with_face]
-    mean, sd = mean_and_sd(yaws)
-    if mean is None or sd is None or len(yaws) < _HABIT_FROM or abs(mean) <= _TURNED_DEG or sd >= _TURN_SPREAD_DEG:
-        return
-    side = "left" if mean > 0 else "right"
-    yield Finding(
-        "locked in",
-        "turn",
-        view.name,
-        f"{len(yaws)} faces are turned to screen {side}: about {abs(mean):.0f}° on average (sd {sd:.1f}°)",
-        "the LoRA will turn the face this way even when it is asked to look at the viewer",
-        "mirror half of the pictures, or add some that look at the viewer or to the other side",
-    )
 
 
 def _framing(view: GroupView) -> Iterator[Finding]:
@@ -134,6 +99,8 @@ def _missing_faces(view: GroupView) -> Iterator[Finding]:
             "lean and framing of the others say nothing about these",
             "look at them: turned away, covered, cut off or badly drawn faces teach the LoRA the same",
             names(without),
+            str(share_of(found, len(looked))),
+            share_of(found, len(looked)),
         )
     small = [one for one in looked if one.measurement.missing == TOO_SMALL]
     if small:
@@ -148,25 +115,89 @@ def _missing_faces(view: GroupView) -> Iterator[Finding]:
         )
 
 
-def _somebody_else(view: GroupView) -> Iterator[Finding]:
+def _several_faces(view: GroupView) -> Iterator[Finding]:
+    several = [one for one in view.pictures if (one.measurement.faces or 0) > 1]
+    if several:
+        most = max(one.measurement.faces or 0 for one in several)
+        yield Finding(
+            "warning",
+            "several faces",
+            view.name,
+            f"{len(several)} of {len(view.looked)} pictures show more than one face (up to {most}): {named(several)}",
+            "the trigger learns whoever is in the picture; the other faces mix into the subject's",
+            "crop them to the subject, give the group masks, or leave them out",
+            names(several),
+            "each face was believed at a second look; small ones in the background may have been missed",
+        )
+
+
+def _cut_off(view: GroupView) -> Iterator[Finding]:
+    through_face: list[Measured] = []
+    through_hair: list[Measured] = []
+    for one, face in view.with_face:
+        x, y, width, height = face.box
+        room = min(
+            x / width, y / height, (one.measurement.width - x - width) / width,
+            (one.measurement.height - y - height) / height,
+        )  # fmt: skip
+        if room < -_CUT_FACE:
+            through_face.append(one)
+        elif y < _HAIR_ROOM * height:
+            through_hair.append(one)
+    if through_face:
+        yield Finding(
+            "warning",
+            "cut-off face",
+            view.name,
+            f"the edge cuts through {len(through_face)} of {len(view.with_face)} faces: {named(through_face)}",
+            "the LoRA learns that the subject's face may end at the edge",
+            "crop them less closely, or leave them out",
+            names(through_face),
+        )
+    share = share_of(len(through_hair), len(view.with_face))
+    if share is not None and through_hair:
+        all_of_them = share.count >= _ONE_FRAMING_FROM and share.value >= _ENOUGH_FACES
+        yield Finding(
+            "warning" if all_of_them else "note",
+            "cut-off hair",
+            view.name,
+            f"the top of the head is beyond the edge in {len(through_hair)} of {share.count} pictures: "
+            f"{named(through_hair)}",
+            "pictures of this framing will come out with the crown cut off"
+            if all_of_them
+            else "some pictures of this framing will come out so",
+            "use the uncropped pictures, or add some that show the whole head",
+            names(through_hair),
+            str(share),
+            share,
+        )
+
+
+def somebody_else(view: GroupView) -> tuple[list[tuple[Measured, float]], float]:
+    """(those whose face is far from the others of the group, with their usual distance; the distance usual for all)."""
     known = [(one, one.measurement.identity) for one in view.readable if one.measurement.identity is not None]
     if len(known) < _COMPARED_FROM or len({one.measurement.embedding_name for one, _ in known}) > 1:
-        return
+        return [], 0.0
     usual = [
         statistics.median(identity_distance(mine, other) for at, (_, other) in enumerate(known) if at != index)
         for index, (_, mine) in enumerate(known)
     ]
     middle = statistics.median(usual)
     limit = max(middle * _OTHER_TIMES, middle + _OTHER_BY)
-    others: list[Measured] = [one for (one, _), distance in zip(known, usual, strict=True) if distance > limit]
-    if others:
-        furthest = max(usual)
+    return [(one, distance) for (one, _), distance in zip(known, usual, strict=True) if distance > limit], middle
+
+
+def _somebody_else(view: GroupView) -> Iterator[Finding]:
+    found, middle = somebody_else(view)
+    if found:
+        others = [one for one, _ in found]
+        known = sum(one.measurement.identity is not None for one in view.readable)
         yield Finding(
             "warning",
             "somebody else",
             view.name,
-            f"{len(others)} of {len(known)} faces are far from the others "
-            f"({furthest:.2f} against {middle:.2f} usual): {named(others)}",
+            f"{len(others)} of {known} faces are far from the others "
+            f"({max(distance for _, distance in found):.2f} against {middle:.2f} usual): {named(others)}",
             "the LoRA will mix another face into the subject's",
             "look at them and take out who is somebody else; a blurred or covered face measures so too",
             names(others),

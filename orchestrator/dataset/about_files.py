@@ -1,18 +1,15 @@
-"""What files and captions tell about a dataset.
-
-Balance, size, sharpness, near-duplicates, captions, unreadable files.
-"""
+"""What files tell about a dataset: balance, size, sharpness, near-duplicates, unreadable files."""
 
 from __future__ import annotations
 
 import statistics
 from collections.abc import Iterator, Sequence
-from itertools import combinations
 
+from orchestrator.dataset.about_poses import quoted
 from orchestrator.dataset.model import Finding
 from orchestrator.dataset.view import GroupView, Measured, named, names
 from orchestrator.profile.model import Limits
-from orchestrator.vision.distance import near_copy
+from orchestrator.vision.distance import SAME_COLOURS, near_copy
 from orchestrator.vision.model import Measurement
 
 #: Fewer pictures than this in all, and the LoRA cannot tell the subject from what happens to be around it.
@@ -21,12 +18,15 @@ _FEW = 10
 #: 1.9.
 _BLURRED_BY = 0.8
 _COMPARED_FROM = 4
+#: Up to this many bits of 64 two pictures are near enough to be looked at, if their colours are as near as that.
+_LOOK_BITS = 14
+LOOK_COLOURS = 0.02
+_STRIP = 512
 
 
-def of_group(view: GroupView, limits: Limits, trigger: str) -> Iterator[Finding]:
-    """The findings of one group."""
-    yield from _unreadable(view)
-    yield from _captions(view, trigger)
+def of_group(view: GroupView, limits: Limits, *, left_out: bool) -> Iterator[Finding]:
+    """The findings of one group. `left_out`: what cannot be read is left out by the build (`dataset.balance`)."""
+    yield from _unreadable(view, left_out=left_out)
     yield from _small(view, limits)
     yield from _blurred(view)
 
@@ -38,61 +38,22 @@ def of_all(views: Sequence[GroupView], limits: Limits) -> Iterator[Finding]:
     yield from _duplicates(views, limits)
 
 
-def _unreadable(view: GroupView) -> Iterator[Finding]:
-    broken = [one for one in view.pictures if not one.measurement.readable]
-    if broken:
-        why = broken[0].measurement.missing.partition(": ")[2]
+def _unreadable(view: GroupView, *, left_out: bool) -> Iterator[Finding]:
+    reasons: dict[str, list[Measured]] = {}
+    for one in view.pictures:
+        if not one.measurement.readable:
+            reasons.setdefault(one.measurement.missing.partition(": ")[2], []).append(one)
+    for why, broken in reasons.items():
         yield Finding(
-            "warning",
+            "warning" if left_out else "blocker",
             "unreadable",
             view.name,
             f"{len(broken)} of {len(view.pictures)} files cannot be read as pictures: {named(broken)} ({why})",
             "sd-scripts stops at such a file without naming it",
-            "remove or replace them; the dataset is not built with them",
+            "they are left out, for `balance` says so"
+            if left_out
+            else "remove or replace them, or build with --balance, which leaves them out",
             names(broken),
-        )
-
-
-def _captions(view: GroupView, trigger: str) -> Iterator[Finding]:
-    problems: dict[str, list[Measured]] = {}
-    for one in view.pictures:
-        if one.picture.caption_problem:
-            problems.setdefault(one.picture.caption_problem, []).append(one)
-    for problem, ones in problems.items():
-        yield Finding(
-            "warning",
-            "caption",
-            view.name,
-            f"the captions of {len(ones)} pictures are {problem}: {named(ones)}",
-            "sd-scripts stops at such a file; the dataset is not built with it",
-            "save them as UTF-8 with a caption in them, or delete them: the group's caption is then used",
-            names(ones),
-        )
-    without = [
-        one
-        for one in view.pictures
-        if trigger and not one.picture.caption_problem and trigger not in one.picture.caption
-    ]
-    if without:
-        yield Finding(
-            "warning",
-            "trigger",
-            view.name,
-            f"{trigger} (the trigger) is missing in {len(without)} of {len(view.pictures)} captions: {named(without)}",
-            "what these pictures teach goes to the words that do stand there; the trigger calls it up only weakly",
-            f"put {trigger} first in these captions",
-            names(without),
-        )
-    mended = [one for one in view.pictures if one.picture.caption_note]
-    if mended:
-        yield Finding(
-            "note",
-            "caption mended",
-            view.name,
-            f"{len(mended)} captions are taken with a change ({mended[0].picture.caption_note}): {named(mended)}",
-            "sd-scripts would read the first line only, and a byte order mark as part of the trigger word",
-            "nothing to do; save them as one line of UTF-8 without BOM to be rid of this note",
-            names(mended),
         )
 
 
@@ -112,28 +73,36 @@ def _small(view: GroupView, limits: Limits) -> Iterator[Finding]:
         )
 
 
-def _blurred(view: GroupView) -> Iterator[Finding]:
+def blurred(view: GroupView) -> list[tuple[Measured, float]]:
+    """Those much less sharp than the group's median, with how many times less."""
     readable = view.readable
     if len(readable) < _COMPARED_FROM:
-        return
-    middle = statistics.median(_sharpness(one.measurement) for one in readable)
-    blurred = [one for one in readable if _sharpness(one.measurement) < middle - _BLURRED_BY]
-    if blurred:
-        least = 10 ** (middle - min(_sharpness(one.measurement) for one in blurred))
+        return []
+    middle = statistics.median(sharpness(one.measurement) for one in readable)
+    below = [(one, middle - sharpness(one.measurement)) for one in readable]
+    return [(one, 10**less) for one, less in below if less > _BLURRED_BY]
+
+
+def _blurred(view: GroupView) -> Iterator[Finding]:
+    found = blurred(view)
+    if found:
+        ones = [one for one, _ in found]
         yield Finding(
             "warning",
             "blurred",
             view.name,
-            f"{len(blurred)} of {len(readable)} pictures are much less sharp than the group's median "
-            f"({least:.0f} times): {named(blurred)}",
+            f"{len(ones)} of {len(view.readable)} pictures are much less sharp than the group's median "
+            f"({max(times for _, times in found):.0f} times): {named(ones)}",
             "the LoRA learns the blur as a way this subject may look",
             "leave them out, or replace them",
-            names(blurred),
+            names(ones),
         )
 
 
-def _sharpness(measurement: Measurement) -> float:
-    # The face says more than the background, which may be blurred on purpose.
+def sharpness(measurement: Measurement) -> float:
+    """log10 of the sharpness of what matters: the face says more than the background, which may be blurred on
+    purpose.
+    """
     return measurement.face.sharpness if measurement.face else measurement.sharpness
 
 
@@ -141,14 +110,14 @@ def _balance(views: Sequence[GroupView], limits: Limits) -> Iterator[Finding]:
     empty = [view for view in views if not view.pictures]
     for view in empty:
         yield Finding(
-            "warning",
+            "blocker",
             "empty",
             view.name,
             "the group has no pictures",
-            "it teaches nothing",
-            "add pictures, or remove the group",
+            "it teaches nothing, and the dataset is not built with it",
+            f"orchestrator dataset import FOLDER --group {quoted(view.name)}, or remove the group",
         )
-    full = [view for view in views if view.pictures]
+    full = [view for view in views if view.pictures and not view.group.regularisation]
     if len(full) < 2:
         return
     most, least = max(full, key=lambda view: view.seen), min(full, key=lambda view: view.seen)
@@ -181,8 +150,10 @@ def _few(views: Sequence[GroupView]) -> Iterator[Finding]:
 
 
 def _duplicates(views: Sequence[GroupView], limits: Limits) -> Iterator[Finding]:
-    clusters = _clusters([one for view in views for one in view.readable], limits.duplicate_bits)
-    for ones, bits, mirrored in clusters:
+    everything = [one for view in views for one in view.readable]
+    joined = clusters(everything, limits.duplicate_bits)
+    yield from _alike(everything, joined, limits)
+    for ones, bits, mirrored in joined:
         group = ones[0].picture.group if len({one.picture.group for one in ones}) == 1 else ""
         same = (
             "the same picture"
@@ -195,27 +166,86 @@ def _duplicates(views: Sequence[GroupView], limits: Limits) -> Iterator[Finding]
             group,
             f"{len(ones)} pictures are {same}{', one of them mirrored' if mirrored else ''}: {named(ones)}",
             f"what they share counts {len(ones)} times: pose, light and background are learned with it",
-            "keep one of them",
+            f"keep one of them; `orchestrator dataset build --balance` keeps the sharpest ({sharpest(ones).name})",
             names(ones),
+            f"{bits} of 64 bits differ; up to {limits.duplicate_bits} are copies, measured on photographs",
         )
 
 
-def _clusters(ones: Sequence[Measured], bits: int) -> list[tuple[list[Measured], int, bool]]:
+def sharpest(ones: Sequence[Measured]) -> Measured:
+    """The one of several copies to keep."""
+    return max(ones, key=lambda one: (sharpness(one.measurement), one.measurement.width * one.measurement.height))
+
+
+def _alike(
+    everything: Sequence[Measured], copies: Sequence[tuple[list[Measured], int, bool]], limits: Limits
+) -> Iterator[Finding]:
+    """Pairs that are no copies, and near enough to be looked at: a crop, a small turn, the next frame of a film."""
+    same = [{id(one) for one in ones} for ones, _, _ in copies]
+    pairs = [
+        (first, second, bits)
+        for first, second, bits, _ in near_pairs(everything, _LOOK_BITS, LOOK_COLOURS)
+        if bits > limits.duplicate_bits and not any(id(first) in ones and id(second) in ones for ones in same)
+    ]
+    if pairs:
+        some = "; ".join(f"{first.name} and {second.name} ({bits} bits)" for first, second, bits in pairs[:3])
+        more = f"; and {len(pairs) - 3} more" if len(pairs) > 3 else ""
+        ones = list({id(one): one for first, second, _ in pairs for one in (first, second)}.values())
+        yield Finding(
+            "note",
+            "alike",
+            "",
+            f"{len(pairs)} pairs of pictures are much alike: {some}{more}",
+            "the same scene cropped or turned a little teaches little more than once",
+            "look at them, and keep the better one where they are one scene",
+            names(ones),
+            f"{limits.duplicate_bits + 1} to {_LOOK_BITS} of 64 bits differ: copies or not, the eye decides",
+        )
+
+
+def clusters(ones: Sequence[Measured], bits: int) -> list[tuple[list[Measured], int, bool]]:
     """Pictures joined by near pairs.
 
     The pictures, the largest distance of a pair that joined them, whether one is a mirror image.
     """
+    at = {id(one): index for index, one in enumerate(ones)}
     cluster_of = {index: {index} for index in range(len(ones))}
-    joined: list[tuple[int, int, bool]] = []
-    for first, second in combinations(range(len(ones)), 2):
-        near = near_copy(ones[first].measurement, ones[second].measurement, bits)
-        if near is not None:
-            joined.append((first, *near))
+    joined = [(at[id(first)], at[id(second)], *rest) for first, second, *rest in near_pairs(ones, bits, SAME_COLOURS)]
+    for first, second, *_ in joined:
+        if cluster_of[first] is not cluster_of[second]:
             both = cluster_of[first] | cluster_of[second]
             for index in both:
                 cluster_of[index] = both
     found = []
     for members in {id(cluster): cluster for cluster in cluster_of.values() if len(cluster) > 1}.values():
-        pairs = [(distance, mirrored) for first, distance, mirrored in joined if first in members]
+        pairs = [(distance, mirrored) for first, _, distance, mirrored in joined if first in members]
         found.append(([ones[index] for index in sorted(members)], max(d for d, _ in pairs), any(m for _, m in pairs)))
     return found
+
+
+def near_pairs(ones: Sequence[Measured], bits: int, colours: float) -> Iterator[tuple[Measured, Measured, int, bool]]:
+    """Pairs whose hashes differ in at most `bits` and whose colours are as near as `colours`, each with the bits and
+    whether it is a mirror image.
+    """
+    import numpy as np
+
+    from orchestrator.dataset.sameness import bit_differences
+
+    if len(ones) < 2:
+        return
+    straight, mirrored = (
+        np.array([getattr(one.measurement, name) for one in ones], dtype=np.uint64)
+        for name in ("dhash", "dhash_mirror")
+    )
+    # In strips: all pairs of ten thousand pictures at once would take gigabytes.
+    for start in range(0, len(ones), _STRIP):
+        rows = slice(start, start + _STRIP)
+        near = bit_differences(straight[rows], straight) <= bits
+        near |= bit_differences(straight[rows], mirrored) <= bits
+        for row, column in zip(*np.nonzero(near), strict=True):
+            first, second = start + int(row), int(column)
+            if first >= second:
+                continue
+            found = near_copy(ones[first].measurement, ones[second].measurement, bits, colours)
+            if found is not None:
+                yield ones[first], ones[second], *found

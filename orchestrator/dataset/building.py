@@ -7,20 +7,23 @@ import hashlib
 import json
 import re
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from io import BytesIO
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 from orchestrator.dataset import on_disk
 from orchestrator.dataset.captions import refuse
 from orchestrator.dataset.model import Dataset, DatasetPicture
-from orchestrator.errors import DatasetError
+from orchestrator.errors import DatasetError, PictureError
 from orchestrator.files import file_stem, open_picture, replace, storage_error, write_bytes, write_json, write_text
 from orchestrator.kohya import dataset_config, toml_file
 from orchestrator.profile.model import Group, Profile
 from orchestrator.workspace import Workspace
+
+if TYPE_CHECKING:
+    from PIL import Image
 
 _EXIF_ORIENTATION = 0x0112
 
@@ -45,14 +48,14 @@ def build(profile: Profile, workspace: Workspace, pictures: Sequence[DatasetPict
         )
     _clean(folder)
     if state.fingerprint == fingerprint and not state.changed:
-        _write_config(folder, profile)
+        write_config(folder, folder, _head(profile, pictures))
         return on_disk.read(folder, profile.subject.version, built=False)
     notes: tuple[str, ...] = ()
     beside = folder.with_name(f".{folder.name}.building")
     try:
         _remove(beside)
         _write_all(beside, folder, profile, pictures, fingerprint)
-        notes = _take_place(beside, folder, state)
+        notes = take_place(beside, folder, state)
     except OSError as error:
         raise storage_error(error, folder) from error
     finally:
@@ -66,7 +69,8 @@ def _refuse_unusable(profile: Profile, pictures: Sequence[DatasetPicture]) -> No
         if not any(picture.group == group.name for picture in pictures):
             raise DatasetError(
                 f"The group {group.name!r} has no pictures.",
-                fix="Add pictures to its sets or folders, or remove it from lora.toml.",
+                fix="Name sets or folders for it, import some (orchestrator dataset import FOLDER --group "
+                f"{json.dumps(group.name, ensure_ascii=False)}), or remove it from lora.toml.",
             )
     if not pictures:
         raise DatasetError("There are no pictures to make a dataset from.", fix="Add [[dataset.groups]] to lora.toml.")
@@ -76,8 +80,19 @@ def _refuse_unusable(profile: Profile, pictures: Sequence[DatasetPicture]) -> No
 
 
 def _fingerprint(profile: Profile, pictures: Sequence[DatasetPicture]) -> str:
-    repeats = {group.name: group.repeats for group in profile.dataset.groups}
-    learned = [[picture.group, repeats[picture.group], picture.sha256, picture.caption] for picture in pictures]
+    groups = {group.name: group for group in profile.dataset.groups}
+    learned = [
+        [
+            picture.group,
+            groups[picture.group].repeats,
+            picture.sha256,
+            picture.caption,
+            # Only where there are such, so that datasets built before they could be named stay the same.
+            *([picture.mask_sha256 or "alpha"] if picture.mask else []),
+            *(["regularisation"] if groups[picture.group].regularisation else []),
+        ]
+        for picture in pictures
+    ]
     text = json.dumps([on_disk.LAYOUT, profile.dataset.resolution, learned], ensure_ascii=True)
     return hashlib.sha256(text.encode("ascii")).hexdigest()
 
@@ -91,11 +106,17 @@ def _write_all(
         ours = [picture for picture in pictures if picture.group == group.name]
         for number, picture in enumerate(ours, start=1):
             file = f"{name}/{number:04d}.png"
-            data = _png(picture.path)
+            data = as_trained(picture.path, picture.mask)
             write_bytes(beside / file, data)
             write_text((beside / file).with_suffix(".txt"), f"{picture.caption}\n")
             entries.append(_entry(file, data, picture))
-    _write_config(beside, profile, folder)
+    head = _head(profile, pictures)
+    write_config(beside, folder, head)
+    write_json(beside / on_disk.MANIFEST, {**head, "fingerprint": fingerprint, "pictures": entries})
+
+
+def _head(profile: Profile, pictures: Sequence[DatasetPicture]) -> dict[str, Any]:
+    """The manifest but for its pictures: what sd-scripts is told of them."""
     groups = [
         {
             "name": group.name,
@@ -103,21 +124,20 @@ def _write_all(
             "repeats": group.repeats,
             "count": sum(picture.group == group.name for picture in pictures),
             "caption": profile.fill(group.caption),
+            **({"regularisation": True} if group.regularisation else {}),
+            **({"alpha_mask": True} if group.masks else {}),
         }
         for group, name in zip(profile.dataset.groups, group_folders(profile.dataset.groups), strict=True)
     ]
-    write_json(
-        beside / on_disk.MANIFEST,
-        {
-            "made_by": on_disk.MADE_BY,
-            "layout": on_disk.LAYOUT,
-            "version": profile.subject.version,
-            "fingerprint": fingerprint,
-            "resolution": profile.dataset.resolution,
-            "groups": groups,
-            "pictures": entries,
-        },
-    )
+    return {
+        "made_by": on_disk.MADE_BY,
+        "layout": on_disk.LAYOUT,
+        "version": profile.subject.version,
+        "resolution": profile.dataset.resolution,
+        "batch_size": profile.training.batch_size,
+        "trigger": profile.trigger,
+        "groups": groups,
+    }
 
 
 def group_folders(groups: Sequence[Group]) -> list[str]:
@@ -144,32 +164,50 @@ def _entry(file: str, data: bytes, picture: DatasetPicture) -> dict[str, Any]:
             "path": str(picture.path),
             "sha256": picture.sha256,
             "set": picture.source,
+            **({"mask": str(picture.mask), "mask_sha256": picture.mask_sha256} if picture.mask else {}),
             "origin": picture.origin,
         },
     }
 
 
-def _write_config(where: Path, profile: Profile, final: Path | None = None) -> None:
-    """Write dataset.toml in `where` for a dataset that lies, or will lie, at `final`.
+def write_config(where: Path, final: Path, manifest: Mapping[str, Any]) -> bool:
+    """Write dataset.toml in `where` for the dataset of `manifest`, which lies, or will lie, at `final`.
 
-    Left alone when it would be the same.
+    Left alone when it would be the same; returns whether it was written.
     """
-    final = final or where
+    trigger, batch_size = manifest.get("trigger", ""), manifest.get("batch_size", 1)
     subsets = [
-        dataset_config.Subset(final / name, group.repeats, profile.trigger)
-        for group, name in zip(profile.dataset.groups, group_folders(profile.dataset.groups), strict=True)
+        dataset_config.Subset(
+            final / one["folder"],
+            one["repeats"],
+            # A picture of the class must never be called by the subject's word.
+            "" if one.get("regularisation") else trigger,
+            regularisation=bool(one.get("regularisation")),
+            alpha_mask=bool(one.get("alpha_mask")),
+        )
+        for one in manifest["groups"]
     ]
-    path, resolution, batch_size = where / on_disk.CONFIG, profile.dataset.resolution, profile.training.batch_size
+    path, resolution = where / on_disk.CONFIG, manifest["resolution"]
     text = toml_file.dumps(dataset_config.values(subsets, resolution=resolution, batch_size=batch_size))
-    if not path.is_file() or path.read_text(encoding="utf-8") != text:
-        dataset_config.write(path, subsets, resolution=resolution, batch_size=batch_size)
+    if path.is_file() and path.read_bytes() == text.encode():
+        return False
+    dataset_config.write(path, subsets, resolution=resolution, batch_size=batch_size)
+    return True
 
 
-def _png(path: Path) -> bytes:
-    """The picture as an RGB PNG: its own bytes when it is one, so that what A1111 wrote into it stays."""
+def as_trained(path: Path, mask: Path | None = None) -> bytes:
+    """The picture as an RGB PNG: its own bytes when it is one, so that what A1111 wrote into it stays. With a `mask`
+    (itself = its own transparency) it is an RGBA one, opaque where it is learned.
+
+    Raises `PictureError`, `StorageError`.
+    """
     from PIL import Image
 
     image = open_picture(path)
+    if mask is not None:
+        buffer = BytesIO()
+        _masked(image, path, mask).save(buffer, "PNG")
+        return buffer.getvalue()
     try:
         with Image.open(path) as raw:
             if raw.format == "PNG" and raw.mode == "RGB" and raw.getexif().get(_EXIF_ORIENTATION, 1) == 1:
@@ -181,7 +219,26 @@ def _png(path: Path) -> bytes:
     return buffer.getvalue()
 
 
-def _take_place(beside: Path, folder: Path, state: on_disk.State) -> tuple[str, ...]:
+def _masked(image: Image.Image, path: Path, mask: Path) -> Image.Image:
+    from PIL import Image, ImageOps
+
+    if mask == path:
+        try:
+            with Image.open(path) as raw:
+                alpha = ImageOps.exif_transpose(raw).convert("RGBA").getchannel("A")
+        except OSError as error:
+            raise storage_error(error, path) from error
+    else:
+        alpha = open_picture(mask).convert("L")
+        if alpha.size != image.size:
+            alpha = alpha.resize(image.size, Image.Resampling.BILINEAR)
+    if alpha.getextrema()[1] == 0:
+        raise PictureError(mask, "it is all black, so nothing of its picture would be learned")
+    image.putalpha(alpha)
+    return image
+
+
+def take_place(beside: Path, folder: Path, state: on_disk.State) -> tuple[str, ...]:
     """Rename the dataset that is there aside and `beside` to its place; then throw the old one away, unless it was
     changed by hand.
 

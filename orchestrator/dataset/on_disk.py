@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from orchestrator.dataset.model import Dataset, DatasetGroup
+from orchestrator.dataset.captions import caption_beside
+from orchestrator.dataset.model import Dataset, DatasetGroup, DatasetPicture
 from orchestrator.errors import DatasetError
 from orchestrator.files import picture_files, read_json, sha256_file, storage_error
 from orchestrator.workspace import Workspace
@@ -37,7 +38,7 @@ def look(folder: Path) -> State:
     try:
         if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
             return State()
-        manifest = _manifest(folder)
+        manifest = manifest_of(folder)
         if manifest is None:
             return State(stranger=True)
         return State(False, str(manifest["fingerprint"]), tuple(_changed(folder, manifest)))
@@ -48,12 +49,12 @@ def look(folder: Path) -> State:
 def load(workspace: Workspace, version: str) -> Dataset | None:
     """The built dataset of a version, or None when there is none."""
     folder = workspace.dataset(version)
-    return read(folder, version, built=False) if _manifest(folder) is not None else None
+    return read(folder, version, built=False) if manifest_of(folder) is not None else None
 
 
 def read(folder: Path, version: str, *, built: bool, notes: tuple[str, ...] = ()) -> Dataset:
     """The dataset at `folder`. Raises `DatasetError` when there is none of ours."""
-    manifest = _manifest(folder)
+    manifest = manifest_of(folder)
     if manifest is None:
         raise DatasetError(
             f"{folder} is not a dataset made by orchestrator.", fix="Build it: orchestrator dataset build"
@@ -74,8 +75,14 @@ def read(folder: Path, version: str, *, built: bool, notes: tuple[str, ...] = ()
     )
 
 
-def _manifest(folder: Path) -> dict[str, Any] | None:
-    manifest = read_json(folder / MANIFEST)
+def manifest_of(folder: Path) -> dict[str, Any] | None:
+    """The manifest of the dataset in `folder`, or None where there is none of ours."""
+    return manifest_at(folder / MANIFEST)
+
+
+def manifest_at(path: Path) -> dict[str, Any] | None:
+    """The manifest in the file `path`, or None where there is none of ours."""
+    manifest = read_json(path)
     ours = isinstance(manifest, dict) and manifest.get("made_by") == MADE_BY and manifest.get("layout") == LAYOUT
     return manifest if ours else None
 
@@ -113,3 +120,24 @@ def built_pictures(workspace: Workspace, version: str) -> list[Path]:
     folder = workspace.dataset(version)
     groups = sorted(folder.iterdir()) if folder.is_dir() else []
     return [path for group in groups if group.is_dir() for path in picture_files(group)]
+
+
+def as_pictures(workspace: Workspace, version: str) -> list[DatasetPicture]:
+    """A built dataset as pictures to check, with the captions that lie beside them; none before it is built."""
+    folder = workspace.dataset(version)
+    manifest = manifest_of(folder)
+    if manifest is None:
+        return []
+    found = []
+    for entry in manifest["pictures"]:
+        path = folder / entry["file"]
+        beside = caption_beside(path) if path.is_file() else None
+        caption, problem, note = beside or ("", "missing", "")
+        came_from = entry.get("from", {})
+        found.append(
+            DatasetPicture(
+                path, entry["group"], caption, str(came_from.get("set", "")), entry["sha256"],
+                origin=came_from.get("origin", {}), caption_problem=problem, caption_note=note,
+            )
+        )  # fmt: skip
+    return found

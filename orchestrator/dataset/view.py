@@ -7,11 +7,16 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from orchestrator.dataset.model import DatasetPicture, GroupRow
+from orchestrator.dataset.estimates import mean_of, share_of
+from orchestrator.dataset.model import Angle, DatasetPicture, GroupRow
 from orchestrator.profile.model import Group
 from orchestrator.vision.model import Face, Measurement
 
 _MOST_NAMED = 4
+#: `Face.smile` from here on is one; below the second figure the mouth is serious.
+SMILING_FROM, SERIOUS_BELOW = 0.12, 0.06
+#: `Face.gaze` from here on looks aside: fully aside measures 0.15 and more, to the viewer 0.07 and less.
+ASIDE_FROM = 0.11
 
 
 @dataclass(frozen=True)
@@ -61,24 +66,59 @@ class GroupView:
 
     def row(self) -> GroupRow:
         """The group's line of the table."""
-        faces = [face for _, face in self.with_face]
-        roll_mean, roll_sd = mean_and_sd([face.roll_deg for face in faces])
-        yaw_mean, yaw_sd = mean_and_sd([face.yaw_deg for face in faces])
-        sides = [min(one.measurement.width, one.measurement.height) for one in self.readable]
-        return GroupRow(
-            group=self.name,
-            count=len(self.pictures),
-            repeats=self.group.repeats,
-            seen=self.seen,
-            looked=len(self.looked),
-            faces=len(faces),
-            roll_mean=roll_mean,
-            roll_sd=roll_sd,
-            yaw_mean=yaw_mean,
-            yaw_sd=yaw_sd,
-            framings=dict(Counter(face.framing for face in faces)),
-            min_side=min(sides) if sides else None,
+        return row(self.name, self.pictures, self.group.repeats, self.seen)
+
+
+def row(name: str, pictures: Sequence[Measured], repeats: int, seen: int) -> GroupRow:
+    """A line of the table over any pictures."""
+    from orchestrator.dataset import sameness
+
+    faces = [one.measurement.face for one in pictures if one.measurement.face is not None]
+    roll_mean, roll_sd = mean_and_sd([face.roll_deg for face in faces])
+    yaw_mean, yaw_sd = mean_and_sd([face.yaw_deg for face in faces])
+    readable = [one.measurement for one in pictures if one.measurement.readable]
+    sides = [min(one.width, one.height) for one in readable]
+    angles = {
+        what: found
+        for what, values in (
+            ("roll", [face.roll_deg for face in faces]),
+            ("yaw", [face.yaw_deg for face in faces]),
+            ("pitch", [face.pitch_deg for face in faces]),
         )
+        if (found := _angle(values)) is not None
+    }
+    smiles = [face.smile >= SMILING_FROM for face in faces if face.smile is not None]
+    gazes = [abs(face.gaze) >= ASIDE_FROM for face in faces if face.gaze is not None]
+    backgrounds, outfits = sameness.backgrounds(readable), sameness.outfits(readable)
+    return GroupRow(
+        group=name,
+        count=len(pictures),
+        repeats=repeats,
+        seen=seen,
+        looked=sum(one.measurement.looked for one in pictures),
+        faces=len(faces),
+        roll_mean=roll_mean,
+        roll_sd=roll_sd,
+        yaw_mean=yaw_mean,
+        yaw_sd=yaw_sd,
+        framings=dict(Counter(face.framing for face in faces)),
+        min_side=min(sides) if sides else None,
+        angles=angles,
+        smiling=share_of(sum(smiles), len(smiles)),
+        looking_aside=share_of(sum(gazes), len(gazes)),
+        one_background=share_of(len(backgrounds.largest), backgrounds.looked),
+        one_outfit=share_of(len(outfits.largest), outfits.looked),
+    )
+
+
+def _angle(values: Sequence[float]) -> Angle | None:
+    mean = mean_of(values)
+    if mean is None:
+        return None
+    positive = sum(value > 0 for value in values)
+    one_side = share_of(max(positive, len(values) - positive), len(values))
+    assert one_side is not None
+    return Angle(mean, statistics.median(values), one_side)
 
 
 def views(

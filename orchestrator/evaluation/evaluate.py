@@ -8,16 +8,17 @@ from pathlib import Path
 
 from orchestrator.evaluation.identity import Anchors, find_centres
 from orchestrator.evaluation.inputs import fingerprint, lora_files
-from orchestrator.evaluation.judge import Tagged, TagServer, score, tag_pictures
+from orchestrator.evaluation.judge import score
 from orchestrator.evaluation.meanwhile import measured_meanwhile
 from orchestrator.evaluation.records import check_scouted_for, write_observations, write_scout, write_verdict
 from orchestrator.evaluation.rounds import Observed, Place, Shown, observe, plan_rounds
 from orchestrator.evaluation.scout import Draws, Look, ScoutResult, scout
-from orchestrator.evaluation.tags import FRAMINGS
 from orchestrator.evaluation.verdict import Verdict, judge
 from orchestrator.grid.cells import DeployedLora, MakeRecipe
 from orchestrator.profile.model import Profile, Round
 from orchestrator.render.engine import OnPicture, Picture
+from orchestrator.tagging.asking import Tagged, TagServer, tag_pictures
+from orchestrator.tagging.tags import FRAMINGS
 from orchestrator.vision.model import NOT_MEASURED, Measurement
 from orchestrator.workspace import Workspace
 
@@ -52,8 +53,7 @@ def workspace_eyes(workspace: Workspace, server: TagServer, *, model: str = "") 
         tell = None if on_measured is None else (lambda path, seen: on_measured(path))
         return measure_faces(list(pictures), workspace.cache, on_measured=tell)
 
-    root = workspace.cache.parent
-    return Eyes(measure, server, workspace.cache / "tags", root / "journals", model)
+    return Eyes(measure, server, workspace.tags, workspace.journals, model)
 
 
 def scout_seeds(

@@ -9,12 +9,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from orchestrator.evaluation.distributions import wilson
+from orchestrator.distributions import wilson
 from orchestrator.evaluation.evaluate import Eyes
 from orchestrator.evaluation.judge import score
 from orchestrator.evaluation.scout import Look
-from orchestrator.evaluation.tags import FRAMINGS
 from orchestrator.profile.model import Expectation
+from orchestrator.tagging.tags import FRAMINGS
 
 
 @dataclass(frozen=True)

@@ -16,22 +16,16 @@ Where the prompt alone draws the same person (a LoRA of it), or no face, the las
 from __future__ import annotations
 
 import itertools
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
 
 from orchestrator.vision import Measurement, identity_distance
 from orchestrator.vision.model import NO_FACE, NOT_MEASURED
+from orchestrator.vision.person import AUTHORS_MARK
 
 State = Literal["held", "lost", "unsure", "not measured"]
 
-#: dlib's authors: two photographs closer than this show one person (99.38 % right on Labeled Faces in the Wild).
-AUTHORS_MARK: Final = 0.6
-#: Three pictures give three pairs; fewer have no spread worth the name.
-FEWEST_PICTURES: Final = 3
-#: This share of the pairs of one person must lie within the spread; the rest are turned or half-hidden faces.
-OF_THE_PAIRS: Final = 0.95
 #: Ten times less variance of the Laplacian than the source's face (its log10 falls by 1) is what a blur of about one
 #: pixel does (measured: 862 → 69); from there on a distance is that of a stranger.
 _BLURRED: Final = 1.0
@@ -63,21 +57,11 @@ class Loss:
     sentence: str
 
 
-def own_spread(pictures: Sequence[Measurement]) -> float | None:
-    """How far apart pictures of the person lie; None for fewer than three faces of one embedding."""
-    faces = [(seen.embedding_name, seen.identity) for seen in pictures if seen.identity is not None]
-    alike = [identity for name, identity in faces if name == faces[0][0]]
-    if len(alike) < FEWEST_PICTURES:
-        return None
-    pairs = sorted(identity_distance(a, b) for a, b in itertools.combinations(alike, 2))
-    # Beyond the authors' mark these pictures cannot tell people apart.
-    return min(AUTHORS_MARK, pairs[math.ceil(OF_THE_PAIRS * len(pairs)) - 1])
-
-
 def kept(source: Measurement, result: Measurement, alone: Measurement | None, own: float | None) -> Kept:
     """Whether `result` shows the person of `source`.
 
-    `alone`: the picture of the same prompt and seed without a source; `own`: see `own_spread`.
+    `alone`: the picture of the same prompt and seed without a source; `own`: what the person's own
+    pictures are apart (`own_spread`).
     """
     if source.identity is None:
         return Kept("not measured", why=f"its source: {_reason(source)}")

@@ -9,12 +9,13 @@ from typing import Any
 
 from orchestrator.evaluation.evaluate import Eyes
 from orchestrator.evaluation.hits import HitRate, hit_rate, look_for
-from orchestrator.evaluation.identity_loss import Kept, Loss, how_told, kept, own_spread, where_lost
+from orchestrator.evaluation.identity_loss import Kept, Loss, how_told, kept, where_lost
 from orchestrator.evaluation.scout import Look
 from orchestrator.files import read_json, write_json
 from orchestrator.pictures.keeping import file_name
 from orchestrator.pictures.ramp import DrawnRamp
 from orchestrator.profile.model import Expectation
+from orchestrator.vision.person import own_spread
 
 #: Beside the manifest of a ramp's picture set.
 RESULT = "ramp.json"

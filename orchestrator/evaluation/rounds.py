@@ -12,11 +12,11 @@ from orchestrator.evaluation.identity import ALL_FRAMINGS, Anchors, set_baseline
 from orchestrator.evaluation.judge import score
 from orchestrator.evaluation.observations import BASELINE, CellId, Observation
 from orchestrator.evaluation.statistics import mean
-from orchestrator.evaluation.tags import FRAMINGS
 from orchestrator.grid.cells import DeployedLora, MakeRecipe
 from orchestrator.grid.prompts import baseline_prompt
 from orchestrator.profile.model import Evaluation, Round
 from orchestrator.render.recipe import LoraUse, Recipe
+from orchestrator.tagging.tags import FRAMINGS
 from orchestrator.vision.model import TOO_SMALL, Measurement
 
 #: A tag must rise by at least this when the prompt asks for it, or it tells nothing about obedience.

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
-from orchestrator.evaluation.distributions import wilson
+from orchestrator.distributions import wilson
 from orchestrator.evaluation.statistics import mean
 from orchestrator.grid.prompts import baseline_prompt
 from orchestrator.profile.model import Round, Scouting

@@ -12,7 +12,7 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from orchestrator.evaluation.distributions import dunnett_quantile, t_quantile
+from orchestrator.distributions import dunnett_quantile, t_quantile
 
 #: The chance with which a difference that exists is to be shown, when seeds are counted beforehand.
 POWER = 0.8

@@ -18,7 +18,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
-from orchestrator.evaluation.distributions import wilson
+from orchestrator.distributions import wilson
 from orchestrator.evaluation.observations import BASELINE, CellId, Observation
 from orchestrator.evaluation.scores import METRICS, Metric, Scores, score_observations
 from orchestrator.evaluation.statistics import (

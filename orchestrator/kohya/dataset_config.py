@@ -25,12 +25,15 @@ class Subset:
     """One folder of pictures with captions beside them.
 
     `folder` is made absolute when written, for sd-scripts reads a relative one from wherever it was started.
-    `class_tokens` is what a picture without caption is trained as.
+    `class_tokens` is what a picture without caption is trained as. `regularisation` marks pictures of the class, not of
+    the subject; with `alpha_mask` only what is opaque is learned.
     """
 
     folder: Path
     repeats: int = 1
     class_tokens: str = ""
+    regularisation: bool = False
+    alpha_mask: bool = False
 
 
 def values(
@@ -145,6 +148,10 @@ def _subset(subset: Subset) -> dict[str, Any]:
     entry: dict[str, Any] = {"image_dir": folder, "num_repeats": subset.repeats}
     if subset.class_tokens:
         entry["class_tokens"] = subset.class_tokens
+    if subset.regularisation:
+        entry["is_reg"] = True
+    if subset.alpha_mask:
+        entry["alpha_mask"] = True
     return entry
 
 

@@ -11,6 +11,7 @@ from typing import Any
 from orchestrator.errors import InputError
 from orchestrator.files import picture_files
 from orchestrator.pictures import keeping
+from orchestrator.pictures.identity_floor import Refused
 from orchestrator.pictures.recipes import find_loras
 from orchestrator.pictures.sources import Source
 from orchestrator.profile.model import UsedLora
@@ -32,6 +33,8 @@ class MadeSet:
     drawn: int
     failed: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    #: Varied pictures that were set aside because they show somebody else.
+    refused: tuple[Refused, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""
@@ -42,6 +45,7 @@ class MadeSet:
             "drawn": self.drawn,
             "failed": list(self.failed),
             "notes": list(self.notes),
+            "refused": [{"file": str(one.path), "why": one.why} for one in self.refused],
         }
 
 

@@ -10,13 +10,14 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from orchestrator.errors import WorkspaceError
 from orchestrator.files import picture_files
 from orchestrator.pictures import keeping, sources
+from orchestrator.pictures.identity_floor import refuse_strangers
 from orchestrator.pictures.making import MadeSet, OnDone, Planned, drawn_with, make_planned
 from orchestrator.pictures.recipes import find_loras, make_recipe
 from orchestrator.pictures.sources import Source
@@ -25,7 +26,7 @@ from orchestrator.render.engine import Renderer
 from orchestrator.workspace import Workspace
 
 #: Fields of a set that profiles did not have once. While they say nothing, sets made before them have the same plan.
-_LATER = ("seeds_each", "mask", "mask_blur", "batch_size", "alwayson_scripts", "picked")
+_LATER = ("seeds_each", "mask", "mask_blur", "batch_size", "alwayson_scripts", "picked", "corners", "identity_floor")
 
 
 def make_set(
@@ -58,15 +59,18 @@ def make_set(
     # Without the extra the set is made all the same, and tried again each time until it can be straightened.
     could_straighten = True
     if picture_set.straighten:
-        start, could_straighten = sources.straightened(start, workspace.cache, notes)
+        start, could_straighten = sources.straightened(start, workspace.cache, notes, picture_set.corners)
     if not picture_set.prompt:
         planned = [Planned(None, source) for source in start]
     elif renderer is None:
         raise WorkspaceError(f"The picture set {picture_set.name!r} must be drawn, and there is no server to draw it.")
     else:
         planned = plan_pictures(profile, picture_set, workspace, renderer, start)
+    if picture_set.corners == "outpaint":
+        # What was upright already has no corners to draw, and goes on as it is.
+        planned = [one if one.source and one.source.mask else Planned(None, one.source, one.about) for one in planned]
     head = {"set": picture_set.name, "made_by": made_by, "plan": plan, "drawn_with": with_these, "notes": notes}
-    return make_planned(
+    made = make_planned(
         picture_set.name,
         folder,
         planned,
@@ -77,6 +81,21 @@ def make_set(
         same_plan=same_plan,
         whole=could_straighten,
     )
+    return made if picture_set.identity_floor is None else _without_strangers(picture_set, made, planned, workspace)
+
+
+def _without_strangers(
+    picture_set: PictureSet, made: MadeSet, planned: Sequence[Planned], workspace: Workspace
+) -> MadeSet:
+    there = {path.name: path for path in made.pictures}
+    pairs = [
+        (one.source.path, there[keeping.file_name(index)])
+        for index, one in enumerate(planned)
+        if one.recipe is not None and one.source is not None and keeping.file_name(index) in there
+    ]
+    refused, notes = refuse_strangers(made.folder, picture_set.identity_floor or 0.0, pairs, workspace.cache)
+    pictures = tuple(picture_files(made.folder))
+    return replace(made, pictures=pictures, notes=(*made.notes, *notes), refused=tuple(refused))
 
 
 def plan_pictures(
@@ -107,8 +126,9 @@ def plan_pictures(
                 width=width,
                 height=height,
             )
-        if mask:
-            recipe = recipe.evolve(mask_sha256=mask[1], mask_path=mask[0], mask_blur=picture_set.mask_blur)
+        own_mask = (source.mask, sources.mask_hash(source.mask)) if source and source.mask else mask
+        if own_mask:
+            recipe = recipe.evolve(mask_sha256=own_mask[1], mask_path=own_mask[0], mask_blur=picture_set.mask_blur)
         planned.append(Planned(recipe, source, {"change": place.change or None}))
     return planned
 

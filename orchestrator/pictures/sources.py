@@ -10,7 +10,7 @@ from pathlib import Path
 
 from orchestrator.errors import InputError, MissingExtra, PictureError, WorkspaceError
 from orchestrator.files import open_picture, picture_files, sha256_file, storage_error
-from orchestrator.profile.model import Generation, PictureSet
+from orchestrator.profile.model import Corners, Generation, PictureSet
 from orchestrator.workspace import Workspace
 
 #: Shapes that differ by less than this share are taken for the same: the pixels lost by rounding to multiples of 8.
@@ -28,6 +28,8 @@ class Source:
     original_sha256: str
     origin: str
     straightened_deg: float | None = None
+    #: What is to be drawn anew of it, white in this picture; None = all of it.
+    mask: Path | None = None
 
     def size(self, generation: Generation) -> tuple[int, int]:
         """The size to draw at: the profile's, or of its area in the picture's own shape, which A1111 would squeeze
@@ -83,13 +85,17 @@ def given(names: Sequence[str], workspace: Workspace) -> list[Source]:
     return [_source(path, workspace) for path in paths]
 
 
-def straightened(sources: Sequence[Source], cache: Path, notes: list[str]) -> tuple[list[Source], bool]:
+def straightened(
+    sources: Sequence[Source], cache: Path, notes: list[str], corners: Corners = "crop"
+) -> tuple[list[Source], bool]:
     """The sources turned upright, and whether that can be done here; when not, as they are."""
     from orchestrator.pictures.straighten import straighten_files
 
-    targets = [cache / "straightened" / f"{source.sha256}.png" for source in sources]
+    ending = "" if corners == "crop" else f"-{corners}"
+    targets = [cache / "straightened" / f"{source.sha256}{ending}.png" for source in sources]
+    pairs = [(source.path, target) for source, target in zip(sources, targets, strict=True)]
     try:
-        done = straighten_files([(s.path, t) for s, t in zip(sources, targets, strict=True)], cache)
+        done = straighten_files(pairs, cache, corners=corners)
     except MissingExtra as error:
         notes.append(f"not straightened: {error.fix}")
         return list(sources), False
@@ -97,7 +103,16 @@ def straightened(sources: Sequence[Source], cache: Path, notes: list[str]) -> tu
     if unknown:
         notes.append(f"{unknown} of {len(done)} not straightened: no face was found in them")
     upright = [
-        Source(one.path, sha256_file(one.path), source.sha256, source.origin, one.angle) if one.angle else source
+        Source(
+            one.path,
+            sha256_file(one.path),
+            source.sha256,
+            source.origin,
+            one.angle,
+            one.mask if corners == "outpaint" else None,
+        )
+        if one.angle
+        else source
         for source, one in zip(sources, done, strict=True)
     ]
     return upright, True

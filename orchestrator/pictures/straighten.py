@@ -1,4 +1,8 @@
-"""Turning pictures until the face is upright, without black corners."""
+"""Turning pictures until the face is upright, without black corners.
+
+What the turn leaves empty is cropped away (`crop`), filled with the mirrored picture (`reflect`: nothing is lost, good
+on plain backgrounds), or filled so and marked by a mask to be drawn anew by A1111 (`outpaint`).
+"""
 
 from __future__ import annotations
 
@@ -11,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from orchestrator.errors import InputError, MissingExtra
 from orchestrator.files import open_picture, write_bytes
+from orchestrator.profile.model import Corners
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -25,6 +30,8 @@ _HEAD = (0.25, 0.45, 0.25, 0.15)
 _FACE_ONLY = (0.0, 0.0, 0.0, 0.0)
 # Corners stay this far inside the source, in pixels, so that interpolation never reaches beyond the edge.
 _INSIDE = 1.0
+#: The mask of corners reaches so many pixels into the picture, so that no seam stays.
+_SEAM = 6
 #: No crop smaller than this share of the sides, even if the head is then cut.
 _SMALLEST_CROP = 0.35
 
@@ -59,37 +66,54 @@ class Straightened:
     crop: Crop | None = None
     note: str = ""
 
+    @property
+    def mask(self) -> Path:
+        """Where the mask of an `outpaint` lies: white where the turned picture says nothing."""
+        return self.path.with_name(f"{self.path.stem}.mask.png")
 
-def straighten(image: Image.Image, roll_deg: float, face: Box | None = None) -> Image.Image:
-    """The picture turned by -`roll_deg` (+ = it leans clockwise), cropped to its own aspect, at its own size, no corner
-    left empty.
 
-    `face` is x, y, width, height of the face in pixels; the crop then keeps the head inside and at its place in the
-    frame.
+def straighten(image: Image.Image, roll_deg: float, face: Box | None = None, corners: Corners = "crop") -> Image.Image:
+    """The picture turned by -`roll_deg` (+ = it leans clockwise) in its own aspect, at its own size, no corner left
+    empty.
+
+    `face` is x, y, width, height of the face in pixels; it keeps its place in the frame, and a crop keeps the head
+    inside.
     """
-    return _cut(image, largest_crop(image.width, image.height, roll_deg, face))
+    if corners == "crop":
+        return _cut(image, largest_crop(image.width, image.height, roll_deg, face))
+    return _cut(*_mirrored(image, whole(image.width, image.height, roll_deg, face)), image.size)
+
+
+def uncovered(image: Image.Image, roll_deg: float, face: Box | None = None) -> Image.Image:
+    """The mask of what `straighten` fills with its mirror image: white there, a little further in, black elsewhere."""
+    from PIL import Image
+
+    crop = whole(image.width, image.height, roll_deg, face)
+    grown = _grown(image.width, image.height)
+    covered = Image.new("L", (image.width + 2 * grown, image.height + 2 * grown), 255)
+    covered.paste(0, (grown + _SEAM, grown + _SEAM, grown + image.width - _SEAM, grown + image.height - _SEAM))
+    return _cut(covered, _moved(crop, grown), image.size)
 
 
 def straighten_file(
-    source: Path, target: Path, roll_deg: float | None = None, *, cache: Path | None = None
+    source: Path, target: Path, roll_deg: float | None = None, *, cache: Path | None = None, corners: Corners = "crop"
 ) -> Straightened:
     """Straighten one file into `target` (PNG) by the measured lean, or by `roll_deg`. See `straighten_files`."""
     if roll_deg is None:
-        (done,) = straighten_files([(source, target)], cache)
+        (done,) = straighten_files([(source, target)], cache, corners=corners)
         return done
-    image = open_picture(source)
-    crop = largest_crop(image.width, image.height, roll_deg, None)
-    _write(target, _cut(image, crop))
-    return Straightened(target, roll_deg, None, None, crop)
+    return _write(source, target, roll_deg, None, None, corners)
 
 
 def straighten_files(
     files: Sequence[tuple[Path, Path]],
     cache: Path | None = None,
     *,
+    corners: Corners = "crop",
     on_done: Callable[[Straightened], None] | None = None,
 ) -> list[Straightened]:
-    """Straighten many files (source, target PNG) by their measured lean, and measure them again.
+    """Straighten many files (source, target PNG) by their measured lean, and measure them again. With `outpaint` the
+    mask of each is written beside it (`Straightened.mask`).
 
     Where more than `SMALLEST_DEG` is left, the picture is turned once more, from the source. `cache` keeps measurements
     between calls. Raises `MissingExtra` when leans cannot be measured here, `PictureError` for an unreadable source,
@@ -97,7 +121,7 @@ def straighten_files(
     """
     sources = [source for source, _ in files]
     before = _measured(sources, cache)
-    done = [_first_turn(source, target, found) for (source, target), found in zip(files, before, strict=True)]
+    done = [_first_turn(source, target, found, corners) for (source, target), found in zip(files, before, strict=True)]
     turned = [index for index, one in enumerate(done) if one.angle]
     for attempt in range(2):
         found = _measured([done[index].path for index in turned], cache)
@@ -106,7 +130,9 @@ def straighten_files(
             roll = after.face.roll_deg if after.face else None
             done[index] = _with_after(done[index], roll)
             if attempt == 0 and roll is not None and abs(roll) > SMALLEST_DEG:
-                done[index] = _turn(sources[index], done[index].path, (done[index].angle or 0.0) + roll, before[index])
+                done[index] = _turn(
+                    sources[index], done[index].path, (done[index].angle or 0.0) + roll, before[index], corners
+                )
                 again.append(index)
         turned = again
     for one in done:
@@ -183,7 +209,7 @@ def largest_crop(width: int, height: int, roll_deg: float, face: Box | None = No
     return nearest(same_place(largest), largest)
 
 
-def _first_turn(source: Path, target: Path, found: Measurement) -> Straightened:
+def _first_turn(source: Path, target: Path, found: Measurement, corners: Corners) -> Straightened:
     if not found.readable:
         open_picture(source)  # raises with the reason
     if found.face is None:
@@ -191,14 +217,24 @@ def _first_turn(source: Path, target: Path, found: Measurement) -> Straightened:
     roll = found.face.roll_deg
     if abs(roll) < SMALLEST_DEG:
         return Straightened(source, 0.0, roll, roll)
-    return _turn(source, target, roll, found)
+    return _turn(source, target, roll, found, corners)
 
 
-def _turn(source: Path, target: Path, roll_deg: float, found: Measurement) -> Straightened:
+def _turn(source: Path, target: Path, roll_deg: float, found: Measurement, corners: Corners) -> Straightened:
+    face = found.face
+    return _write(source, target, roll_deg, face.box if face else None, face.roll_deg if face else None, corners)
+
+
+def _write(
+    source: Path, target: Path, roll_deg: float, face: Box | None, before: float | None, corners: Corners
+) -> Straightened:
     image = open_picture(source)
-    crop = largest_crop(image.width, image.height, roll_deg, found.face.box if found.face else None)
-    _write(target, _cut(image, crop))
-    return Straightened(target, round(roll_deg, 2), found.face.roll_deg if found.face else None, None, crop)
+    crop = (largest_crop if corners == "crop" else whole)(image.width, image.height, roll_deg, face)
+    done = Straightened(target, round(roll_deg, 2), before, None, crop)
+    if corners == "outpaint":
+        _save(done.mask, uncovered(image, roll_deg, face))
+    _save(target, straighten(image, roll_deg, face, corners))
+    return done
 
 
 def _with_after(one: Straightened, roll: float | None) -> Straightened:
@@ -206,12 +242,41 @@ def _with_after(one: Straightened, roll: float | None) -> Straightened:
     return Straightened(one.path, one.angle, one.before, roll, one.crop, note)
 
 
-def _cut(image: Image.Image, crop: Crop) -> Image.Image:
+def whole(width: int, height: int, roll_deg: float, face: Box | None = None) -> Crop:
+    """The whole picture turned, with the face (or the middle) where it was; it reaches beyond the source."""
+    focus = (width / 2, height / 2) if face is None else (face[0] + face[2] / 2, face[1] + face[3] / 2)
+    off = _rotated((focus[0] - width / 2, focus[1] - height / 2), roll_deg)
+    return Crop((focus[0] - off[0], focus[1] - off[1]), 1.0, roll_deg)
+
+
+def _mirrored(image: Image.Image, crop: Crop) -> tuple[Image.Image, Crop]:
+    """The picture with its mirror image around it, and where `crop` lies in that."""
+    import numpy as np
     from PIL import Image
 
+    grown = _grown(image.width, image.height)
+    # "reflect" leaves the edge's own pixel out, as a mirror does; it can reach at most one picture further.
+    around = np.pad(np.asarray(image), ((grown, grown), (grown, grown), (0, 0)), mode="reflect")
+    return Image.fromarray(around), _moved(crop, grown)
+
+
+def _grown(width: int, height: int) -> int:
+    """How far a turned picture may reach beyond the source: at most the half diagonal, and less than a mirror image."""
+    return min(math.ceil(math.hypot(width, height) / 2), min(width, height) - 1)
+
+
+def _moved(crop: Crop, by: int) -> Crop:
+    return Crop((crop.centre[0] + by, crop.centre[1] + by), crop.share, crop.roll_deg)
+
+
+def _cut(image: Image.Image, crop: Crop, size: tuple[int, int] | None = None) -> Image.Image:
+    """What lies in `crop`, at `size` (the image's own), whose sides the crop's share is of."""
+    from PIL import Image
+
+    size = size or image.size
     # Turned onto a grid twice as fine and reduced by Lanczos: one turn by single bicubic samples would cost visible
     # sharpness.
-    width, height = 2 * image.width, 2 * image.height
+    width, height = 2 * size[0], 2 * size[1]
     angle = math.radians(crop.roll_deg)
     cos, sin = math.cos(angle) * crop.share / 2, math.sin(angle) * crop.share / 2
     matrix = (
@@ -223,10 +288,10 @@ def _cut(image: Image.Image, crop: Crop) -> Image.Image:
         crop.centre[1] - sin * width / 2 - cos * height / 2,
     )
     fine = image.transform((width, height), Image.Transform.AFFINE, matrix, Image.Resampling.BICUBIC)
-    return fine.resize(image.size, Image.Resampling.LANCZOS)
+    return fine.resize(size, Image.Resampling.LANCZOS)
 
 
-def _write(target: Path, image: Image.Image) -> None:
+def _save(target: Path, image: Image.Image) -> None:
     buffer = BytesIO()
     image.save(buffer, "PNG")
     write_bytes(target, buffer.getvalue(), durable=False)

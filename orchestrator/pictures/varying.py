@@ -5,12 +5,13 @@ from __future__ import annotations
 import itertools
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Literal
 
 from pydantic import ValidationError
 
 from orchestrator.errors import InputError
 from orchestrator.pictures.prompt_ramps import parse_prompt
-from orchestrator.profile.model import PictureSet, Profile, UsedLora
+from orchestrator.profile.model import Corners, PictureSet, Profile, UsedLora
 
 
 def variation_set(
@@ -24,6 +25,8 @@ def variation_set(
     denoise: float = 0.45,
     mask: Path | None = None,
     straighten: bool = False,
+    corners: Corners = "crop",
+    identity_floor: float | Literal["own"] | None = None,
     name: str = "",
 ) -> PictureSet:
     """The set for `sources` (as they were named) × `changes` × `seeds`.
@@ -49,6 +52,8 @@ def variation_set(
             denoising_strength=denoise,
             mask=str(mask.resolve()) if mask else "",
             straighten=straighten,
+            corners=corners,
+            identity_floor=identity_floor,
         )
     except ValidationError as error:
         problems = "; ".join(

@@ -28,6 +28,9 @@ Expectation = Literal[
     "hand raised", "arms crossed", "hand on hip", "smile", "looking up", "close-up", "upper body", "full body"
 ]
 
+#: What becomes of the corners a turned picture leaves empty.
+Corners = Literal["crop", "reflect", "outpaint"]
+
 #: A1111 takes seeds up to int64 and answers 500 beyond (observed on 1.10.1).
 Seed = Annotated[int, Field(ge=0, le=2**63 - 1)]
 #: A LoRA's weight as A1111 applies it; the article's grids run from 0.2 to 1.0.
@@ -133,6 +136,15 @@ class PictureSet(_Part):
     """How many pixels the mask's edge is softened by."""
     straighten: bool = False
     """Turn each source picture until its face is upright, before it is varied."""
+    identity_floor: Annotated[float, Field(ge=0.0, le=1.0)] | Literal["own"] | None = None
+    """How like its source's face (1 = the same, 0 = nothing alike) a varied picture must stay; those below are set
+    aside in the folder `refused` and shown on a sheet. "own" = as like as the source set's pictures are among each
+    other. Empty = not looked at.
+    """
+    corners: Corners = "crop"
+    """What a straightened picture has where it was turned beyond its edge: cropped away; filled with its mirror image
+    (`reflect`), which keeps the framing; or drawn anew by A1111 by this set's prompt (`outpaint`).
+    """
     batch_size: Annotated[int, Field(ge=1, le=16)] = 1
     """Pictures the card draws at once: faster, but the pixels differ a little from those drawn one by one."""
     alwayson_scripts: dict[str, Any] = Field(default_factory=dict)
@@ -148,6 +160,12 @@ class PictureSet(_Part):
             return self
         if self.straighten and not self.source:
             raise ValueError("straighten needs a source: the picture set whose pictures are turned upright")
+        if self.identity_floor is not None and not (self.source and self.prompt):
+            raise ValueError("identity_floor compares varied pictures with their sources: give a source and a prompt")
+        if self.corners != "crop" and not self.straighten:
+            raise ValueError("corners only matter with straighten = true")
+        if self.corners == "outpaint" and (not self.prompt or self.mask):
+            raise ValueError("outpaint draws the corners by the prompt: give one, and no mask of your own")
         if self.mask and not self.source:
             raise ValueError("mask needs a source: the picture set whose pictures are changed in part")
         if not self.prompt and not (self.source and self.straighten):
@@ -173,11 +191,21 @@ class Group(_Part):
     sets: tuple[str, ...] = ()
     """Picture sets the group takes its pictures from, in this order."""
     folders: tuple[str, ...] = ()
-    """Folders of the user's own pictures, relative to the workspace or absolute."""
+    """Folders of the user's own pictures, relative to the workspace or absolute. What `orchestrator dataset import`
+    brought into the group is taken too, after these.
+    """
     count: Annotated[int, Field(ge=0, le=10_000)] = 0
     """How many pictures to take at most; 0 = all of them."""
     repeats: Annotated[int, Field(ge=1, le=1_000)] = 1
     """How often the trainer sees each picture per epoch."""
+    regularisation: bool = False
+    """Pictures of the class in general (`a woman`), not of the subject, so that the class does not become the subject:
+    give them the class word as caption. sd-scripts then shows as many of them as of the others.
+    """
+    masks: str = ""
+    """What of each picture is learned: a folder of masks with the pictures' names (white = learned, black = not), or
+    "alpha" for the pictures' own transparency. Empty = all of it.
+    """
     framing: Framing | None = None
     """What the check expects to see; empty = anything."""
 
@@ -206,6 +234,12 @@ class DatasetPlan(_Part):
     """The groups, in the order of their folders."""
     limits: Limits = Limits()
     """What the check warns about."""
+    balance: bool = False
+    """Leave out copies, blurred and unreadable pictures and other people, and set the repeats so that the groups are
+    seen equally often (`orchestrator dataset balance` says what that would do).
+    """
+    blocked_tags: tuple[str, ...] = ("1girl", "1boy", "solo", "looking at viewer")
+    """What a tagger may say and no caption gets; `*` stands for any letters (`*hair`)."""
 
 
 class Guard(_Part):
@@ -515,8 +549,6 @@ class Profile(_Part):
                 for name in group.sets
                 if name not in earlier
             ]
-            if not group.sets and not group.folders:
-                problems.append(f"dataset.groups.{group.name}: name the picture sets or the folders it is made from")
         if problems:
             raise ValueError("\n".join(problems))
         return self

@@ -18,6 +18,7 @@ from orchestrator.files import file_stem, write_json, write_text
 from orchestrator.grid import manifest as manifests
 from orchestrator.grid.manifest import Manifest
 from orchestrator.grid.viewer import VIEWER_NAME, write_viewer
+from orchestrator.pages.page import look
 from orchestrator.report import charts, derive, svg
 from orchestrator.report.content import GridSection, ReportContent, ReportPicture, VersionSection
 from orchestrator.report.pictures import Copy, all_pictures, copy_pictures, copy_sheet, full_side, remove_unused
@@ -171,7 +172,7 @@ def _page(content: ReportContent, pictures: _Pictures, grids: Mapping[str, Seque
         heat_tables=[table for table in charts.heat_tables(scores) if table],
         rounds=derive.round_tables(content.observations, scores),
         by_cell=charts.by_cell(content.observations),
-        style=Markup(environment.loader.get_source(environment, "report.css")[0]) if environment.loader else "",
+        style=Markup(look()),
         script=Markup(environment.loader.get_source(environment, "report.js")[0]) if environment.loader else "",
         # filled in below: the numbers are dealt while the page is made
         provenance=Markup("@@provenance@@"),

@@ -8,9 +8,11 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from orchestrator.errors import DatasetError, Problem
-from orchestrator.files import picture_files, sha256_file
+from orchestrator.files import picture_files, read_json, sha256_file
+from orchestrator.kohya.dataset_config import Subset
 from orchestrator.training import captions, picture_facts
 from orchestrator.training.picture_facts import Facts
 
@@ -34,6 +36,15 @@ class GroupFolder:
     pictures: tuple[Path, ...]
     captions: tuple[str, ...] = ()
     sizes: tuple[tuple[int, int], ...] = ()
+    #: Pictures of the class in general, not of the subject.
+    regularisation: bool = False
+    #: Only what is opaque in the pictures is learned.
+    alpha_mask: bool = False
+
+    @property
+    def subset(self) -> Subset:
+        """The folder as sd-scripts is told of it."""
+        return Subset(self.folder, self.repeats, regularisation=self.regularisation, alpha_mask=self.alpha_mask)
 
 
 @dataclass(frozen=True)
@@ -99,6 +110,7 @@ def _look(folder: Path, cache: Path | None) -> Looked:
             doubts.append(Problem(path.name, "is left out", "name it <repeats>_<group>, such as 3_close-up"))
     facts = picture_facts.of([picture for *_, pictures in found for picture in pictures], folder, cache)
     digest = hashlib.sha256()
+    marks = _marks(folder)
     groups: list[GroupFolder] = []
     for path, repeats, name, pictures in found:
         read = [captions.read(picture) for picture in pictures]
@@ -121,13 +133,29 @@ def _look(folder: Path, cache: Path | None) -> Looked:
         doubts += more_doubts
         texts = tuple(caption.text for caption in read)
         sizes = tuple((facts[picture].width, facts[picture].height) for picture in pictures)
-        groups.append(GroupFolder(path, repeats, name, tuple(pictures), texts, sizes))
+        told = marks.get(path.name, {})
+        groups.append(
+            GroupFolder(
+                path, repeats, name, tuple(pictures), texts, sizes,
+                regularisation=bool(told.get("regularisation")), alpha_mask=bool(told.get("alpha_mask")),
+            )
+        )  # fmt: skip
+        if told.get("regularisation") or told.get("alpha_mask"):
+            digest.update(f"{path.name} {sorted(key for key, value in told.items() if value is True)}\n".encode())
     if not groups:
         problems.append(Problem(str(folder), "there is no folder named <repeats>_<group>", _BUILD))
     manifest = folder / "manifest.json"
     manifest_sha256 = sha256_file(manifest) if manifest.is_file() else ""
     dataset = None if problems else DatasetInput(folder, tuple(groups), digest.hexdigest(), manifest_sha256)
     return Looked(dataset, gathered(problems), gathered(doubts), tuple(groups))
+
+
+def _marks(folder: Path) -> dict[str, dict[str, Any]]:
+    """What the dataset's manifest says of each folder; nothing where there is none."""
+    manifest = read_json(folder / "manifest.json")
+    groups = manifest.get("groups") if isinstance(manifest, dict) else None
+    listed = groups if isinstance(groups, list) else []
+    return {str(one.get("folder")): one for one in listed if isinstance(one, dict)}
 
 
 def read_dataset(folder: Path, cache: Path | None = None) -> DatasetInput:

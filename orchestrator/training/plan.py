@@ -167,7 +167,7 @@ def draft(
     values, dataset_values = words.into_dataset_file(
         written,
         dataset_config.values(
-            [dataset_config.Subset(group.folder, group.repeats) for group in data.groups],
+            [group.subset for group in data.groups],
             resolution=profile.dataset.resolution,
             batch_size=chosen.batch_size,
         ),

@@ -87,7 +87,7 @@ def _shapeless(profile: Profile, planned: TrainingPlanned | None, looked: inputs
     if planned is not None:
         dataset = planned.dataset_values["datasets"][0]
     elif looked.groups and not any("bucket" in name for name in profile.training.extra):
-        subsets = [dataset_config.Subset(group.folder, group.repeats) for group in looked.groups]
+        subsets = [group.subset for group in looked.groups]
         dataset = dataset_config.values(subsets, resolution=profile.dataset.resolution)["datasets"][0]
     else:
         return ()

@@ -19,7 +19,7 @@ from PIL import Image
 
 from orchestrator.vision import model_file
 from orchestrator.vision.pose import Points
-from orchestrator.vision.refine import MeshFinder
+from orchestrator.vision.refine import MeshesFinder, MeshFinder
 
 Kind = Literal["mediapipe FaceMesh", "mediapipe FaceLandmarker"]
 FACE_MESH: Kind = "mediapipe FaceMesh"
@@ -55,21 +55,33 @@ def open_mesh(kind: Kind) -> MeshFinder:
 
     Raises ImportError, or `MissingExtra` when the model file cannot be had.
     """
-    return _face_mesh() if kind == FACE_MESH else _face_landmarker(model_file.fetch())
-
-
-def _face_mesh() -> MeshFinder:
-    (module,) = _import_alone(("mediapipe", "mediapipe.python.solutions"), "mediapipe.python.solutions.face_mesh")
-    mesh = module.FaceMesh(static_image_mode=True, refine_landmarks=True, max_num_faces=1, min_detection_confidence=0.5)
+    find_all = open_meshes(kind, 1)
 
     def find(image: Image.Image) -> Points | None:
-        found = mesh.process(np.asarray(image)).multi_face_landmarks
-        return _in_pixels(found[0].landmark, image) if found else None
+        return next(iter(find_all(image)), None)
 
     return find
 
 
-def _face_landmarker(model: Path) -> MeshFinder:
+def open_meshes(kind: Kind, most: int) -> MeshesFinder:
+    """A function that finds the meshes of up to `most` faces. Raises as `open_mesh`."""
+    return _face_mesh(most) if kind == FACE_MESH else _face_landmarker(model_file.fetch(), most)
+
+
+def _face_mesh(most: int) -> MeshesFinder:
+    (module,) = _import_alone(("mediapipe", "mediapipe.python.solutions"), "mediapipe.python.solutions.face_mesh")
+    mesh = module.FaceMesh(
+        static_image_mode=True, refine_landmarks=True, max_num_faces=most, min_detection_confidence=0.5
+    )
+
+    def find(image: Image.Image) -> list[Points]:
+        found = mesh.process(np.asarray(image)).multi_face_landmarks
+        return [_in_pixels(one.landmark, image) for one in found or ()]
+
+    return find
+
+
+def _face_landmarker(model: Path, most: int) -> MeshesFinder:
     task, images, base = _import_alone(
         ("mediapipe", "mediapipe.tasks", "mediapipe.tasks.python", "mediapipe.tasks.python.vision"),
         "mediapipe.tasks.python.vision.face_landmarker",
@@ -78,14 +90,14 @@ def _face_landmarker(model: Path) -> MeshFinder:
     )
     # By content: the native code cannot open a path outside the code page on Windows.
     options = task.FaceLandmarkerOptions(
-        base_options=base.BaseOptions(model_asset_buffer=model.read_bytes()), num_faces=1
+        base_options=base.BaseOptions(model_asset_buffer=model.read_bytes()), num_faces=most
     )
     landmarker = task.FaceLandmarker.create_from_options(options)
 
-    def find(image: Image.Image) -> Points | None:
+    def find(image: Image.Image) -> list[Points]:
         pixels = np.ascontiguousarray(np.asarray(image))
         found = landmarker.detect(images.Image(image_format=images.ImageFormat.SRGB, data=pixels)).face_landmarks
-        return _in_pixels(found[0], image) if found else None
+        return [_in_pixels(one, image) for one in found]
 
     return find
 

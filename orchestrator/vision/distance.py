@@ -51,7 +51,9 @@ def colour_difference(first: str, second: str, *, mirrored: bool = False) -> flo
     return max(0.0, 1.0 - sum(a * b for a, b in zip(one, other, strict=True)) / lengths)
 
 
-def near_copy(first: Measurement, second: Measurement, bits: int) -> tuple[int, bool] | None:
+def near_copy(
+    first: Measurement, second: Measurement, bits: int, colours: float = SAME_COLOURS
+) -> tuple[int, bool] | None:
     """Whether two pictures are nearly the same or nearly mirror images: (bits of the hash that differ, mirrored), or
     None.
 
@@ -59,7 +61,7 @@ def near_copy(first: Measurement, second: Measurement, bits: int) -> tuple[int, 
     """
     for mirrored, other in ((False, second.dhash), (True, second.dhash_mirror)):
         distance = hash_distance(first.dhash, other)
-        if distance <= bits and colour_difference(first.colours, second.colours, mirrored=mirrored) <= SAME_COLOURS:
+        if distance <= bits and colour_difference(first.colours, second.colours, mirrored=mirrored) <= colours:
             return distance, mirrored
     return None
 

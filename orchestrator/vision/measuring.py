@@ -6,13 +6,14 @@ import contextlib
 from collections.abc import Callable, Generator, Sequence
 from pathlib import Path
 
-from orchestrator.files import read_json, sha256_file, write_json
+from orchestrator.content_hashes import ContentHashes
+from orchestrator.files import read_json, write_json
 from orchestrator.vision import backend, model_file, workers
 from orchestrator.vision.model import NOT_MEASURED, UNREADABLE, Measurement, VisionStatus
-from orchestrator.vision.one_picture import Instruments, measure_picture, unreadable
+from orchestrator.vision.one_picture import Instruments, measure_picture, unreadable, why_unread
 
 #: Raised whenever the same pixels would be measured differently; older measurements are then made again.
-MEASUREMENT_VERSION = 1
+MEASUREMENT_VERSION = 2
 
 
 def status() -> VisionStatus:
@@ -54,17 +55,18 @@ def measure(
         if on_measured is not None:
             on_measured(path, measured)
 
-    for path in dict.fromkeys(paths):
-        try:
-            digest = sha256_file(path)
-        except OSError as error:
-            have(path, unreadable("", error.strerror or str(error)))
-            continue
-        known = _kept(cache, digest)
-        if known is not None:
-            have(path, known)
-        else:
-            by_content.setdefault(digest, []).append(path)
+    with ContentHashes(cache) as hashes:
+        for path in dict.fromkeys(paths):
+            try:
+                digest = hashes.of(path)
+            except OSError as error:
+                have(path, unreadable("", why_unread(error)))
+                continue
+            known = _kept(cache, digest)
+            if known is not None:
+                have(path, known)
+            else:
+                by_content.setdefault(digest, []).append(path)
     with contextlib.closing(_measure_new(by_content, workers)) as answers:
         for digest, measured in answers:
             # A file that changed meanwhile: its result counts for this call and is kept for the content that was really

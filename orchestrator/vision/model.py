@@ -38,6 +38,44 @@ class Face:
     height_ratio: float
     sharpness: float
     framing: Framing
+    #: Where the irises stand between the corners of the eyes: -1 at screen left, 0 in the middle, 1 at screen right.
+    gaze: float | None = None
+    #: How far the corners of the mouth are above its middle, in widths of the mouth: 0.03 serious, 0.17 a broad smile.
+    smile: float | None = None
+    #: How far the lips are apart, in distances of the outer corners of the eyes.
+    mouth_open: float | None = None
+
+
+@dataclass(frozen=True)
+class RawFile:
+    """What a picture's file says of itself before it is made RGB. Empty `kind`: it could not be opened.
+
+    `kind` is Pillow's name of the format (PNG, JPEG), `mode` its name of the pixels (RGB, RGBA, I;16, CMYK).
+    """
+
+    kind: str = ""
+    mode: str = ""
+    #: Whether any pixel is not opaque.
+    transparent: bool = False
+    #: Whether only a note in it (EXIF) turns it upright.
+    turned: bool = False
+    frames: int = 1
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """What is around the face. Colours are the medians of their areas, 8-bit RGB; None where the area is not in the
+    picture.
+
+    `border` is the area at both sides of the upper half, `border_hash` 64 bits of its structure (0 = even), `torso` the
+    area below the chin.
+    `marks` are the small bright or dark structures in six boxes along the top and the bottom, 48×16 bits each in hex.
+    """
+
+    border: tuple[int, int, int]
+    border_hash: int
+    torso: tuple[int, int, int] | None
+    marks: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -65,6 +103,13 @@ class Measurement:
     embedding_name: str = ""
     #: The program that looked for the face: "mediapipe FaceMesh", "mediapipe FaceLandmarker" or "" (not looked for).
     backend: str = ""
+    #: How many faces two looks agree on, the one measured among them; None where nobody looked for others.
+    faces: int | None = None
+    #: log10 of the power of the finest details by that of the coarse ones; see `detail.fine_detail`. None for pictures
+    #: too small or too even to tell.
+    detail: float | None = None
+    file: RawFile = RawFile()
+    around: Surroundings | None = None
 
     @property
     def readable(self) -> bool:
@@ -78,12 +123,15 @@ class Measurement:
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON can hold it; the hashes as hex, since a browser's numbers end at 53 bits."""
-        return asdict(self) | {"dhash": f"{self.dhash:016x}", "dhash_mirror": f"{self.dhash_mirror:016x}"}
+        values = asdict(self) | {"dhash": f"{self.dhash:016x}", "dhash_mirror": f"{self.dhash_mirror:016x}"}
+        if self.around is not None:
+            values["around"]["border_hash"] = f"{self.around.border_hash:016x}"
+        return values
 
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> Measurement:
         """The inverse of `to_dict`. Raises KeyError, TypeError or ValueError for anything else."""
-        face, identity = data["face"], data["identity"]
+        face, identity, around = data["face"], data["identity"], data["around"]
         return cls(
             **data
             | {
@@ -91,8 +139,20 @@ class Measurement:
                 "dhash_mirror": int(data["dhash_mirror"], 16),
                 "face": None if face is None else Face(**face | {"box": tuple(face["box"])}),
                 "identity": None if identity is None else tuple(float(value) for value in identity),
+                "file": RawFile(**data["file"]),
+                "around": None if around is None else _around(around),
             }
         )
+
+
+def _around(data: dict[str, Any]) -> Surroundings:
+    border, torso = tuple(data["border"]), data["torso"]
+    return Surroundings(
+        (border[0], border[1], border[2]),
+        int(data["border_hash"], 16),
+        None if torso is None else (torso[0], torso[1], torso[2]),
+        tuple(data["marks"]),
+    )
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,8 @@ from orchestrator.vision.pose import Points, extent, plausible, roll_of
 
 #: The mesh of the best face in an RGB picture, in its pixels, or None.
 MeshFinder = Callable[[Image.Image], "Points | None"]
+#: The meshes of all faces in one, likewise.
+MeshesFinder = Callable[[Image.Image], "list[Points]"]
 
 #: Side of the square the face is looked at in again, in pixels, and that square's side in face sizes.
 CROP_SIDE = 384
@@ -73,6 +75,31 @@ def find_face(image: Image.Image, find_mesh: MeshFinder) -> FoundFace | None:
         if found is not None:
             return found
     return None
+
+
+def other_faces(image: Image.Image, first: FoundFace, find_meshes: MeshesFinder, find_mesh: MeshFinder) -> int:
+    """How many further faces there are beside `first`: elsewhere, and believed at a second look.
+
+    Looked for in the whole picture and in its largest windows: faces of a twelfth of the short side and more.
+    """
+    taken = [extent(first.in_picture())]
+    side = round(min(image.size) * _WINDOWS[0])
+    for left, top, size in ((0, 0, 0), *(window for window in windows(*image.size) if window[2] >= side)):
+        part = image.crop((left, top, left + size, top + size)) if size else image
+        for found_there in find_meshes(part):
+            mesh = found_there + np.array([left, top, 0.0])
+            if all(_apart(extent(mesh), other) for other in taken):
+                found = _confirm(image, mesh, find_mesh)
+                if found is not None and all(_apart(extent(found.in_picture()), other) for other in taken):
+                    taken.append(extent(found.in_picture()))
+    return len(taken) - 1
+
+
+def _apart(one: tuple[float, float, float, float], other: tuple[float, float, float, float]) -> bool:
+    """Whether the middles of two boxes lie further apart than half the larger one's size."""
+    across = abs((one[0] + one[2] / 2) - (other[0] + other[2] / 2))
+    down = abs((one[1] + one[3] / 2) - (other[1] + other[3] / 2))
+    return max(across, down) > max(one[2], one[3], other[2], other[3]) / 2
 
 
 def windows(width: int, height: int) -> Iterator[tuple[int, int, int]]:

@@ -13,7 +13,6 @@ import pytest
 from orchestrator.a1111.client import A1111
 from orchestrator.errors import WorkspaceError
 from orchestrator.evaluation.evaluate import Eyes, evaluate, scout_seeds, workspace_eyes
-from orchestrator.evaluation.judge import DEEPDANBOORU
 from orchestrator.evaluation.observations import BASELINE, CellId
 from orchestrator.evaluation.records import read_observations, read_scout, read_verdict
 from orchestrator.files import sha256_file
@@ -23,6 +22,7 @@ from orchestrator.render.cache import PictureCache
 from orchestrator.render.engine import Renderer
 from orchestrator.render.recipe import LoraUse, Recipe
 from orchestrator.render.server import connect
+from orchestrator.tagging.asking import DEEPDANBOORU
 from orchestrator.workspace import Workspace
 from tests.integration.faces import require_faces
 

@@ -6,7 +6,9 @@ import hashlib
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from orchestrator import pipeline
 from orchestrator.a1111.client import A1111
@@ -254,3 +256,42 @@ def test_a_lora_the_server_does_not_have_is_named_with_those_it_has(client: A111
 def test_an_unknown_set_is_named(client: A1111, workspace: Workspace) -> None:
     with pytest.raises(InputError, match="no picture set 'cloze-up'"):
         make(parse_profile(PROFILE, "lora.toml"), workspace, client, "cloze-up")
+
+
+def test_variations_of_somebody_else_are_set_aside_and_stay_so(client: A1111, workspace: Workspace) -> None:
+    require_faces()
+    text = PROFILE.replace('source = "straight"', 'source = "close-up"\ndenoising_strength = 0.9\nidentity_floor = 0.9')
+    profile = parse_profile(
+        text.replace('prompt = "ai_model_v2, close-up"\ncount = 6', 'prompt = "close-up"\ncount = 6'), "x"
+    )
+    renderer = pipeline.open_renderer(profile, workspace, client)
+    _, made = pipeline.make_pictures(profile, workspace, renderer, only=["close-up", "varied"])
+    folder = workspace.picture_set("varied")
+    assert len(made.refused) > 0
+    assert len(made.pictures) + len(made.refused) == 6
+    for one in made.refused:
+        assert one.path.parent == folder / "refused"
+        assert one.likeness is None or one.likeness < 0.9
+    assert (folder / "sheet" / "refused.png").is_file()
+    assert any("stand beside their sources" in note for note in made.notes)
+
+    back = made.refused[0]
+    back.path.rename(folder / back.file)
+    _, again = pipeline.make_pictures(profile, workspace, renderer, only=["close-up", "varied"])
+    assert again.drawn == 0
+    assert folder / back.file in again.pictures, "a person's word counts more"
+
+
+def test_corners_are_drawn_by_the_prompt_and_nothing_else_is(client: A1111, workspace: Workspace) -> None:
+    require_faces()
+    text = PROFILE.replace('source = "straight"', 'source = "close-up"\nstraighten = true\ncorners = "outpaint"')
+    profile = parse_profile(text, "x")
+    assert make(profile, workspace, client, "close-up", "varied")["varied"] == 6
+    for entry in by_file(workspace.picture_set("varied")).values():
+        assert entry["recipe"]["mask_sha256"]
+        sent = Image.open(entry["recipe"]["init_path"]).convert("RGB")
+        mask = np.asarray(Image.open(entry["recipe"]["mask_path"]).convert("L"))
+        drawn = np.asarray(Image.open(workspace.picture_set("varied") / entry["file"]).convert("RGB")).astype(int)
+        kept = np.abs(drawn - np.asarray(sent).astype(int)).max(axis=2)[mask == 0]
+        assert (kept > 24).mean() < 0.05, "the middle stays"
+        assert (mask > 0).mean() < 0.4

@@ -17,6 +17,7 @@ from orchestrator.dataset.building import group_folders
 from orchestrator.errors import DatasetError, PictureError, StorageError
 from orchestrator.files import sha256_file, write_json
 from orchestrator.profile.model import Group, Profile
+from orchestrator.training.inputs import read_dataset
 from orchestrator.workspace import Workspace
 
 
@@ -271,3 +272,51 @@ def test_group_folders_never_meet(groups: list[tuple[str, int]]) -> None:
     names = group_folders(made)
     assert len({name.casefold() for name in names}) == len(names)
     assert all(name.split("_")[0] == str(repeats) for name, (_, repeats) in zip(names, groups, strict=True))
+
+
+def test_masks_become_transparency_and_regularisation_is_told(workspace: Workspace) -> None:
+    own = workspace.root / "my photos"
+    masks = workspace.root / "masks"
+    masks.mkdir()
+    for name in ("a", "b"):
+        with Image.open(next(own.glob(f"{name}.*"))) as picture:
+            mask = Image.new("L", picture.size, 0)
+        mask.paste(255, (0, 0, 30, 30))
+        mask.save(masks / f"{name}.png")
+    chosen = Profile.model_validate(
+        {
+            "subject": {"name": "ai_model", "version": "v4"},
+            "dataset": {
+                "groups": [
+                    {"name": "own", "folders": ["my photos"], "masks": "masks"},
+                    {"name": "women", "caption": "a woman", "folders": ["my photos"], "regularisation": True},
+                    {"name": "clear", "folders": ["clear"], "masks": "alpha"},
+                ]
+            },
+        }
+    )
+    clear = Image.new("RGBA", (64, 64), (1, 2, 3, 0))
+    clear.paste((9, 9, 9, 255), (0, 0, 32, 64))
+    (workspace.root / "clear").mkdir()
+    clear.save(workspace.root / "clear" / "c.png")
+
+    made = build(chosen, workspace, collect(chosen, workspace))
+
+    with Image.open(made.folder / "1_own" / "0002.png") as trained:
+        assert trained.mode == "RGBA"
+        assert trained.getchannel("A").getbbox() == (0, 0, 30, 30)
+    with Image.open(made.folder / "1_clear" / "0001.png") as trained:
+        assert trained.getchannel("A").getbbox() == (0, 0, 32, 64)
+    with Image.open(made.folder / "1_women" / "0001.png") as trained:
+        assert trained.mode == "RGB"
+    subsets = {Path(one["image_dir"]).name: one for one in toml.load(made.config)["datasets"][0]["subsets"]}
+    assert subsets["1_own"]["alpha_mask"] is True
+    assert subsets["1_women"]["is_reg"] is True
+    assert "class_tokens" not in subsets["1_women"]
+    seen = read_dataset(made.folder)
+    assert [(group.name, group.regularisation, group.alpha_mask) for group in seen.groups] == [
+        ("clear", False, True), ("own", False, True), ("women", True, False),
+    ]  # fmt: skip
+    (masks / "b.png").unlink()
+    with pytest.raises(DatasetError, match=r"b\.png of the group 'own' has no mask"):
+        collect(chosen, workspace)

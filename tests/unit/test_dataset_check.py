@@ -12,7 +12,7 @@ from orchestrator.vision import Face, Measurement
 
 CLOSE = Group(name="close-up", folders=("a",), framing="close-up")
 UPPER = Group(name="upper body", folders=("b",), framing="upper body")
-LEVELS = ["locked in", "warning", "note"]
+LEVELS = ["blocker", "locked in", "warning", "note"]
 
 
 def picture(
@@ -23,7 +23,7 @@ def picture(
 
 def seen(number: int, roll: float = 0.0, *, yaw: float = 0.0, framing: str = "close-up", side: int = 512, **more):  # type: ignore[no-untyped-def]
     """A measurement unlike any other in hash and colours."""
-    face = Face(roll, yaw, 8.0, (10, 10, 200, 240), 0.45, more.pop("sharpness", 2.0), framing)  # type: ignore[arg-type]
+    face = Face(roll, yaw, 8.0, (150, 140, 200, 240), 0.45, more.pop("sharpness", 2.0), framing)  # type: ignore[arg-type]
     values = {
         "sha256": str(number),
         "width": side,
@@ -207,7 +207,7 @@ def test_any_dataset_gets_an_answer_gravest_first(faces: list[tuple[float, str, 
     result = check([picture(n) for n in range(len(faces))], measurements, Limits(), (CLOSE, UPPER))
     order = [LEVELS.index(finding.level) for finding in result.findings]
     assert order == sorted(order)
-    assert result.clean == all(level == 2 for level in order)
+    assert result.clean == all(level == 3 for level in order)
     import json
 
     assert json.loads(json.dumps(result.to_dict()))["clean"] == result.clean

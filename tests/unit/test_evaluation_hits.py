@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.evaluation.distributions import wilson
+from orchestrator.distributions import wilson
 from orchestrator.evaluation.evaluate import Eyes
 from orchestrator.evaluation.hits import hit_rate, look_for
 from orchestrator.vision.model import NO_FACE, Face, Measurement

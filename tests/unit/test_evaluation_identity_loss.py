@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestrator.evaluation.identity_loss import Kept, how_told, kept, own_spread, where_lost
+from orchestrator.evaluation.identity_loss import Kept, how_told, kept, where_lost
 from orchestrator.vision.model import NO_FACE, TOO_SMALL, Face, Measurement
+from orchestrator.vision.person import own_spread
 
 
 def face(at: float, *, sharpness: float = 2.5, height: int = 200) -> Measurement:

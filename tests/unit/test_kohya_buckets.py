@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from orchestrator.kohya.buckets import Size, is_known, steps_per_epoch, training_size
+from orchestrator.kohya.buckets import Size, is_known, steps_per_epoch, training_size, with_regularisation
 
 DATASET = {"resolution": [512, 512], "enable_bucket": True, "bucket_no_upscale": True, "bucket_reso_steps": 64}
 
@@ -44,3 +44,10 @@ def test_each_size_fills_batches_of_its_own() -> None:
 def test_buckets_that_enlarge_are_not_told() -> None:
     assert is_known(DATASET) and is_known({"resolution": 512})
     assert not is_known({"resolution": 512, "enable_bucket": True})
+
+
+def test_pictures_of_the_class_are_used_until_there_are_as_many_of_them() -> None:
+    side = (512, 512)
+    assert with_regularisation([(side, 5)], []) == [(side, 5)]
+    assert with_regularisation([(side, 5)], [(side, 1), (side, 1)]) == [(side, 5), (side, 3), (side, 2)]
+    assert with_regularisation([(side, 2)], [(side, 1)] * 4) == [(side, 2), (side, 1), (side, 1)]

@@ -11,7 +11,14 @@ from PIL import Image
 
 from orchestrator.__main__ import main
 from orchestrator.errors import InputError
-from orchestrator.pictures.straighten import largest_crop, refuse_overwriting, straighten, straighten_file
+from orchestrator.pictures.straighten import (
+    largest_crop,
+    refuse_overwriting,
+    straighten,
+    straighten_file,
+    uncovered,
+    whole,
+)
 
 angles = st.floats(-60, 60)
 sides = st.integers(64, 1200)
@@ -92,7 +99,7 @@ def test_files_named_to_be_straightened_are_never_written_over(
             assert sentence in shown
         assert {path: path.read_bytes() for path in ugly_path.rglob("*.*")} == before
     assert main(["pictures", "straighten", "a.png", "b.jpg", "--into", "out", "--angle", "9"]) == 0
-    assert sorted(path.name for path in (ugly_path / "out").iterdir()) == ["a.png", "b.png"]
+    assert sorted(path.name for path in (ugly_path / "out").iterdir()) == ["a.png", "b.png", "sheet"]
 
 
 def test_results_that_differ_in_case_alone_would_be_one_file_elsewhere(tmp_path: Path) -> None:
@@ -103,3 +110,32 @@ def test_results_that_differ_in_case_alone_would_be_one_file_elsewhere(tmp_path:
 def _turned(x: float, y: float, degrees: float) -> tuple[float, float]:
     angle = math.radians(degrees)
     return math.cos(angle) * x - math.sin(angle) * y, math.sin(angle) * x + math.cos(angle) * y
+
+
+@settings(deadline=None, max_examples=25)
+@given(st.floats(-45, 45), st.sampled_from([(96, 96), (96, 160), (200, 80)]))
+def test_mirrored_corners_leave_nothing_empty_and_keep_the_scale(angle: float, size: tuple[int, int]) -> None:
+    straight = straighten(Image.new("RGB", size, "white"), angle, corners="reflect")
+    assert straight.size == size
+    assert np.asarray(straight).min() == 255
+    covered = np.asarray(uncovered(Image.new("RGB", size), angle))
+    assert covered.shape == (size[1], size[0])
+    assert (covered > 0).any()
+    assert covered[size[1] // 2, size[0] // 2] == 0
+
+
+def test_a_mirrored_picture_is_the_turned_one_wherever_the_mask_is_black() -> None:
+    picture = Image.linear_gradient("L").convert("RGB").resize((300, 300))
+    inside = np.asarray(uncovered(picture, 14.0)) == 0
+    turned = np.asarray(picture.rotate(14.0, Image.Resampling.BICUBIC)).astype(int)
+    mirrored = np.asarray(straighten(picture, 14.0, corners="reflect")).astype(int)
+    assert 0.5 < inside.mean() < 0.95
+    assert np.abs(turned - mirrored)[inside].max() <= 3
+
+
+@given(st.floats(-25, 25), st.floats(0.2, 0.8), st.floats(0.2, 0.8))
+def test_a_face_keeps_its_place_when_nothing_is_cropped(angle: float, at_x: float, at_y: float) -> None:
+    face = (at_x * 512 - 50, at_y * 512 - 60, 100, 120)
+    crop = whole(512, 512, angle, face)
+    x, y = _turned(face[0] + 50 - crop.centre[0], face[1] + 60 - crop.centre[1], -angle)
+    assert (x + 256, y + 256) == pytest.approx((face[0] + 50, face[1] + 60))

@@ -69,7 +69,6 @@ def test_a_syntax_error_shows_its_line_and_windows_paths_get_a_hint() -> None:
         ('[[pictures]]\nname="a"\nprompt="p"\ncount=1\nsource="b"\n', "no picture set 'b' stands above it"),
         ('[[pictures]]\nname="a"\nprompt="p"\ncount=1\n[[pictures]]\nname="A"\nprompt="p"\ncount=1\n', "stands twice"),
         ('[[dataset.groups]]\nname="g"\nsets=["x"]\n', "there is no picture set 'x'"),
-        ('[[dataset.groups]]\nname="g"\n', "name the picture sets or the folders"),
         ('[[pictures]]\nname="a"\nprompt="p"\n', "give a count"),
         ('[[pictures]]\nname="a"\nstraighten=true\n', "straighten needs a source"),
         ('[[grids]]\nname="g"\nprompt="p"\nseeds=[1,1]\n', "stands here twice"),

@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from orchestrator.evaluation.judge import score
-from orchestrator.evaluation.tags import (
+from orchestrator.profile.model import Expectation
+from orchestrator.tagging.tags import (
     TAG_NAMES,
     canonical,
     names_known,
@@ -17,7 +18,6 @@ from orchestrator.evaluation.tags import (
     parse_ranked,
     unknown_expectations,
 )
-from orchestrator.profile.model import Expectation
 from orchestrator.vision.model import Face, Framing, Measurement
 
 

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from orchestrator.errors import ServerError, ServerUnreachable
-from orchestrator.evaluation.judge import DEEPDANBOORU, tag_pictures
-from orchestrator.evaluation.loan import borrowed_options, give_back, journal_of
+from orchestrator.tagging.asking import DEEPDANBOORU, tag_pictures
+from orchestrator.tagging.loan import borrowed_options, give_back, journal_of
 
 USERS_OPTIONS = {
     "interrogate_return_ranks": False,

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestrator.evaluation.distributions import dunnett_quantile, t_cdf, t_quantile, wilson
+from orchestrator.distributions import dunnett_quantile, t_cdf, t_quantile, wilson
 
 
 # Fisher & Yates' table, as every textbook prints it.

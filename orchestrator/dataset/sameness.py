@@ -1,0 +1,117 @@
+"""Which pictures share a background or clothes, by colours and small structures: the largest cluster of each."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from orchestrator.vision.model import Measurement, Surroundings
+
+#: Distances in CIELAB (ΔE 1976) up to which two colours count as the same: light and shade on one piece of cloth or one
+#: wall measure 3 … 7, two colours with names of their own 20 and more.
+_ONE_WALL, _ONE_CLOTH = 7.0, 12.0
+#: Bits of 64 in which the structure of one place differs at most.
+_ONE_PLACE_BITS = 10
+#: Pictures beyond this many are judged by as many, evenly chosen: the share does not change, the time would.
+_MOST_COMPARED = 1500
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """The `largest` cluster as indices of the pictures given, how many had something to look at, and its colour in
+    words.
+    """
+
+    largest: tuple[int, ...]
+    looked: int
+    colour: str = ""
+
+
+def backgrounds(pictures: Sequence[Measurement]) -> Cluster:
+    """Pictures with one background: its colour and its structure."""
+    return _cluster(pictures, lambda around: around.border, _ONE_WALL, with_structure=True)
+
+
+def outfits(pictures: Sequence[Measurement]) -> Cluster:
+    """Pictures with clothes of one colour below the chin."""
+    return _cluster(pictures, lambda around: around.torso, _ONE_CLOTH, with_structure=False)
+
+
+def _cluster(
+    pictures: Sequence[Measurement],
+    colour_of: Callable[[Surroundings], tuple[int, int, int] | None],
+    near: float,
+    *,
+    with_structure: bool,
+) -> Cluster:
+    found = [
+        (index, colour, one.around.border_hash)
+        for index, one in enumerate(pictures)
+        if one.around is not None and (colour := colour_of(one.around)) is not None
+    ]
+    if not found:
+        return Cluster((), 0)
+    found = found[:: -(-len(found) // _MOST_COMPARED)]
+    lab = _lab(np.array([colour for _, colour, _ in found], dtype=np.float64))
+    same = np.linalg.norm(lab[:, None, :] - lab[None, :, :], axis=2) <= near
+    if with_structure:
+        places = np.array([bits for *_, bits in found], dtype=np.uint64)
+        same &= bit_differences(places, places) <= _ONE_PLACE_BITS
+    middle = int(same.sum(axis=1).argmax())
+    members = np.flatnonzero(same[middle])
+    return Cluster(tuple(found[int(at)][0] for at in members), len(found), colour_name(found[middle][1]))
+
+
+def bit_differences(ones: NDArray[np.uint64], others: NDArray[np.uint64]) -> NDArray[np.uint8]:
+    """Bits in which each of n hashes differs from each of m others: n×m."""
+    differ = ones[:, None] ^ others[None, :]
+    counts: NDArray[np.uint8] = _ONES[differ.view(np.uint8).reshape(*differ.shape, 8)].sum(axis=2, dtype=np.uint8)
+    return counts
+
+
+def alike(one: tuple[int, int, int], other: tuple[int, int, int]) -> bool:
+    """Whether two 8-bit RGB colours could be one piece of cloth or one wall in different light."""
+    first, second = _lab(np.array([one, other], dtype=np.float64))
+    return float(np.linalg.norm(first - second)) <= _ONE_CLOTH
+
+
+def colour_name(colour: tuple[int, int, int]) -> str:
+    """An everyday word for an 8-bit RGB colour."""
+    light, across, along = (float(value) for value in _lab(np.array([colour], dtype=np.float64))[0])
+    strength = float(np.hypot(across, along))
+    if strength < 9:
+        return "black" if light < 18 else "white" if light > 90 else "grey"
+    angle = float(np.degrees(np.arctan2(along, across))) % 360
+    word = next(word for limit, word in _HUES if angle < limit)
+    if word == "orange" and light < 55:
+        word = "brown"
+    shade = "dark " if light < 30 else "light " if light > 78 else ""
+    return f"{shade}{word}"
+
+
+def _lab(rgb: NDArray[Any]) -> NDArray[Any]:
+    """sRGB 0-255 as CIELAB (D65), by the formulas of IEC 61966-2-1 and CIE 15."""
+    value = rgb / 255.0
+    linear = np.where(value <= 0.04045, value / 12.92, ((value + 0.055) / 1.055) ** 2.4)
+    xyz = linear @ _TO_XYZ.T / _WHITE
+    root = np.where(xyz > 216 / 24389, np.cbrt(xyz), (24389 / 27 * xyz + 16) / 116)
+    lab: NDArray[Any] = np.stack(
+        [116 * root[:, 1] - 16, 500 * (root[:, 0] - root[:, 1]), 200 * (root[:, 1] - root[:, 2])], axis=1
+    )
+    return lab
+
+
+_ONES = np.array([value.bit_count() for value in range(256)], dtype=np.uint8)
+_TO_XYZ = np.array(
+    [[0.4124564, 0.3575761, 0.1804375], [0.2126729, 0.7151522, 0.0721750], [0.0193339, 0.1191920, 0.9503041]]
+)
+_WHITE = np.array([0.95047, 1.0, 1.08883])
+#: Hue angles in CIELAB where the next word begins.
+_HUES = (
+    (20, "pink"), (50, "red"), (78, "orange"), (110, "yellow"), (180, "green"), (235, "teal"), (300, "blue"),
+    (335, "purple"), (361, "pink"),
+)  # fmt: skip
