@@ -21,6 +21,7 @@ from orchestrator.files import write_json
 
 if TYPE_CHECKING:
     from orchestrator.a1111.client import A1111
+    from orchestrator.dataset import foretell
     from orchestrator.dataset.balance import Balance
     from orchestrator.dataset.bucket_preview import Bucket, Placed
     from orchestrator.dataset.foretell import Compared
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from orchestrator.grid.cells import Grid, MakeRecipe
     from orchestrator.grid.definition import Definition
     from orchestrator.grid.here import FilesOf
+    from orchestrator.grid.manifest import Manifest
     from orchestrator.grid.render import GridResult
     from orchestrator.kohya.install import KohyaInstall
     from orchestrator.lora.catalog import LoraFile
@@ -264,12 +266,7 @@ def compare_foretold(profile: Profile, workspace: Workspace, *, on_progress: OnP
     for grid in profile.grids:
         folder = workspace.grid(f"{version} {grid.name}")
         manifest = manifests.find(folder)
-        for entry in manifest.entries if manifest else ():
-            if manifest and entry.picture and entry.epoch is not None and entry.weight is not None:
-                last = max(manifest.epochs)
-                asked = foretell.Asked(manifest.prompt, entry.epoch / last, entry.weight, entry.seed)
-                if foretell.is_trained(asked):
-                    drawn.append((folder / entry.picture, asked))
+        drawn += [(folder / file, asked) for file, asked in _asked(manifest)] if manifest else []
     if not drawn:
         raise WorkspaceError(
             f"No grid of {version} shows what became of it.", fix="Train it, then run `orchestrator grid render`."
@@ -279,6 +276,23 @@ def compare_foretold(profile: Profile, workspace: Workspace, *, on_progress: OnP
     compared = foretell.compare(foretold, [(asked, found) for (_, asked), found in zip(drawn, seen, strict=True)])
     foretell.keep(kept, foretold, compared)
     return compared
+
+
+def _asked(manifest: Manifest) -> Iterator[tuple[str, foretell.Asked]]:
+    """The pictures of a grid that show a LoRA at work, with what each was asked for."""
+    from orchestrator.dataset import foretell
+
+    epochs = manifest.axis("epoch")
+    last = max(map(int, epochs.values)) if epochs else 1
+    for cell in manifest.cells:
+        recipe = manifest.recipe_of(cell)
+        if not cell.picture or cell.is_baseline or not recipe or not recipe.get("loras"):
+            continue
+        # Without an axis of epochs it is the last one that is drawn.
+        progress = int(manifest.value_of(cell, "epoch") or last) / last
+        asked = foretell.Asked(recipe["prompt"], progress, recipe["loras"][0]["weight"], recipe["seed"])
+        if foretell.is_trained(asked):
+            yield cell.picture, asked
 
 
 def _contents(checked: Checked) -> list[tuple[Path, str]]:
