@@ -78,9 +78,8 @@ def _side(origin: Origin, called: str) -> Side:
     from orchestrator.grid.crops import crops_of
     from orchestrator.grid.pairs import Side
 
-    if origin.folder is None:
-        return Side(called, origin.manifest, crops_of(origin.source, origin.manifest))
-    return Side(called, origin.manifest, origin.picture)
+    from_sheet = crops_of(origin.source, origin.manifest)
+    return Side(called, origin.manifest, lambda entry: origin.picture(entry) or from_sheet(entry))
 
 
 def _pairs(found: Compared) -> list[dict[str, object]]:

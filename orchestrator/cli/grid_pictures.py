@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from orchestrator.cli.options import json_option, workspace_option
+from orchestrator.cli.options import json_option, open_workspace, workspace_option
 
 if TYPE_CHECKING:
     from orchestrator.grid.manifest import Manifest
@@ -111,8 +111,14 @@ def sheets(name: str, kind: Format, cell: int, target: Path | None, folder: Path
 
 
 def _open(folder: Path, name: str) -> tuple[Path, Manifest]:
-    from orchestrator.grid.manifest import read
-    from orchestrator.workspace import find_workspace
+    from orchestrator.errors import InputError
+    from orchestrator.grid.origin import find_ours
 
-    grid = find_workspace(folder).grid(name)
-    return grid, read(grid)
+    workspace, profile = open_workspace(folder)
+    origin = find_ours(name, workspace, profile.subject.version)
+    if origin.folder is None:
+        raise InputError(
+            f"{name} is a sheet alone: the pictures of its cells are not here.",
+            fix="Draw them first: `orchestrator grid regenerate FILE`; then name the grid that comes out.",
+        )
+    return origin.folder, origin.manifest

@@ -139,7 +139,7 @@ def render(
 
 def show_prices(prices: Sequence[GridPrice], *, as_json: bool) -> None:
     """What the grids would cost, with their axes."""
-    from orchestrator.cli.console import answer, answer_json, table
+    from orchestrator.cli.console import answer, answer_json, many, table
     from orchestrator.grid.price import total_seconds
     from orchestrator.pictures.price import duration
 
@@ -150,7 +150,7 @@ def show_prices(prices: Sequence[GridPrice], *, as_json: bool) -> None:
         answer(f"{one.name}: {one}")
         table(("  axis", "lies", "values", "which"), [(f"  {name}", *rest) for name, *rest in one.axes])
         if one.baseline:
-            answer(f"  baseline: {one.baseline} cells without LoRA, drawn first")
+            answer(f"  baseline: {many(one.baseline, 'cell')} without LoRA, drawn first")
         answer()
     if len(prices) > 1:
         seconds = total_seconds(prices)

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from orchestrator.grid import manifest as manifests
 from orchestrator.grid.embedded import picture_of
-from orchestrator.grid.manifest import Manifest
+from orchestrator.grid.manifest import At, Manifest
 from orchestrator.grid.progress import link_or_copy
 from orchestrator.grid.viewer import write_viewer
 
@@ -20,8 +20,13 @@ FOLDER = "before"
 
 
 def keep_before(folder: Path, old: Manifest) -> Path:
-    """Keep the grid in `folder` as it stands; returns the folder it is kept in. Raises `StorageError`."""
+    """Keep the grid in `folder` as it stands; returns the folder it is kept in. Raises `StorageError`.
+
+    What was kept already is not kept once more: its pictures may have been replaced in `folder` since.
+    """
     kept = _free(folder / FOLDER, old.made_with.get("written", ""), old)
+    if manifests.find(kept) is not None:
+        return kept
     cells = []
     for entry in old.cells:
         picture = picture_of(folder, entry) if entry.state == "ready" else None
@@ -47,6 +52,10 @@ def _free(parent: Path, written: str, old: Manifest) -> Path:
     while True:
         folder = parent / (stamp if number == 1 else f"{stamp}-{number}")
         known = manifests.find(folder)
-        if not folder.exists() or (known is not None and [e.key for e in known.cells] == [e.key for e in old.cells]):
+        if not folder.exists() or (known is not None and _shown(known) == _shown(old)):
             return folder
         number += 1
+
+
+def _shown(manifest: Manifest) -> list[tuple[At, str, bool]]:
+    return [(entry.at, entry.key, entry.state == "ready") for entry in manifest.cells]

@@ -69,7 +69,10 @@ class Cell:
         """A file name of its own within the grid, sorted as the grid is: `01-03-00 epoch 40, weight 0.8, seed 7`."""
         place = "-".join("no" if index is None else f"{index:02d}" for index in self.at)
         words = re.sub(r"[^\w.,+-]+", " ", unicodedata.normalize("NFC", self.label)).strip(" .")
-        return f"{place} {words[:_WORDS].strip(' .')}".strip()
+        if len(words) > _WORDS:
+            # Whole words alone: a weight of 0.5 that is cut off behind its 0 would name another cell.
+            words = words[: _WORDS + 1].rpartition(" ")[0] or words[:_WORDS]
+        return f"{place} {words.strip(' .,')}".strip()
 
 
 @dataclass(frozen=True)

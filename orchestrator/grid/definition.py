@@ -6,6 +6,7 @@ whoever reads it a year later sees what was meant and not only what came of it.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
@@ -113,7 +114,7 @@ def from_dict(values: Mapping[str, Any]) -> Definition:
         parts["exclude"] = tuple(map(_text, values.get("exclude", ())))
         parts["subject"] = Subject(**_only(Subject, values.get("subject", {})))
         parts["loras"] = tuple(
-            FurtherLora(_text(lora["name"]), float(lora.get("weight", 1))) for lora in values.get("loras", ())
+            FurtherLora(_text(lora["name"]), finite(lora.get("weight", 1))) for lora in values.get("loras", ())
         )
         parts["settings"] = Settings(**_only(Settings, values.get("settings", {})))
         for name in ("name", "prompt", "negative_prompt", "x", "y", "init"):
@@ -141,6 +142,14 @@ def _only(kind: type, values: Mapping[str, Any], more: Mapping[str, Any] | None 
                 raise TypeError(f"{part.name} is {value!r}")
             found[part.name] = value
     return found
+
+
+def finite(weight: str | float) -> float:
+    """The number in `weight`. Raises ValueError for what is none, which NaN and infinity are not either."""
+    number = float(weight)
+    if not math.isfinite(number):
+        raise ValueError(f"{weight!r} is no weight")
+    return number
 
 
 def _text(value: object) -> str:
@@ -239,6 +248,6 @@ def further_lora(text: str) -> FurtherLora:
     """A further LoRA from `NAME` or `NAME:WEIGHT`, as `--lora` takes it. Raises `InputError`."""
     name, colon, weight = text.rpartition(":")
     try:
-        return FurtherLora(name, float(weight)) if colon else FurtherLora(text)
+        return FurtherLora(name, finite(weight)) if colon else FurtherLora(text)
     except ValueError:
         raise InputError(f"{weight!r} is no weight.", fix="Write it as NAME or NAME:0.5") from None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from orchestrator.errors import InputError
@@ -63,8 +63,10 @@ def find_grid(what: str, workspace: Workspace, version: str = "", *, init: str =
         return _at(path, from_file(path), workspace, path.parent)
     manifest = from_sheet(path)
     if manifest is not None:
-        beside = path.parent if (path.parent / manifests.MANIFEST_NAME).is_file() else None
-        return _at(path, manifest, workspace, beside)
+        beside = manifests.find(path.parent)
+        if beside is None:
+            return _at(path, manifest, workspace, None)
+        return _at(path, _with_pictures_of(manifest, beside), workspace, path.parent)
     try:
         return from_picture(path, init=init)
     except InputError as error:
@@ -115,6 +117,15 @@ def _at(source: Path, manifest: Manifest, workspace: Workspace, folder: Path | N
     trusted = source.resolve().is_relative_to(grids.resolve())
     own = folder is not None and folder.resolve().parent == grids.resolve()
     return Origin(manifest, folder, source, trusted=trusted, own=own)
+
+
+def _with_pictures_of(sheet: Manifest, folder: Manifest) -> Manifest:
+    """The grid of a sheet with only those pictures that its folder still has: a sheet may be older than what lies
+    beside it, and the pictures of today have the names of then.
+    """
+    there = {entry.picture: entry.key for entry in folder.cells}
+    cells = (entry if there.get(entry.picture) == entry.key else replace(entry, picture="") for entry in sheet.cells)
+    return replace(sheet, cells=tuple(cells))
 
 
 def _unknown(what: str, workspace: Workspace) -> InputError:

@@ -19,6 +19,8 @@ from orchestrator.grid.page import Block, Page, Place
 #: More values on a line than this are set in several lines, each with its own caption.
 _LINE = 8
 _NAME_LETTERS = 14
+#: Letters of a sheet's file name; `file_stem` cuts off the rest.
+_STEM_LETTERS = 80
 _NOTE = "What is drawn without LoRA: the same prompt without it and without its trigger word."
 
 
@@ -214,7 +216,12 @@ class _View:
     def _stem(self, fixed: Mapping[int, int], side: int | None) -> str:
         parts = [_file_words(self.axes[axis], index) for axis, index in fixed.items()]
         parts += [f"all-{self.axes[side].name}s"] if side is not None else []
-        return file_stem("-".join(["sheet", *parts]).replace(" ", "-"))
+        words = "-".join(["sheet", *parts])
+        if len(words) > _STEM_LETTERS:
+            # What is cut off could be what tells two sheets apart: the numbers of the values do that in a few letters.
+            numbers = [f"{axis + 1}.{index + 1}" for axis, index in fixed.items()]
+            words = "-".join(["sheet", *numbers, *([f"all-{side + 1}"] if side is not None else [])])
+        return file_stem(words.replace(" ", "-"))
 
 
 def _says_its_name(axis: Axis) -> bool:

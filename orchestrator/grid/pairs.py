@@ -14,6 +14,9 @@ from orchestrator.grid.manifest import At, Axis, Entry, Manifest
 if TYPE_CHECKING:
     from PIL import Image
 
+#: Kinds of axes whose values are the same in any case.
+_ANY_CASE = frozenset({"sampler", "scheduler"})
+
 
 @dataclass(frozen=True)
 class Side:
@@ -135,8 +138,8 @@ def _place(manifest: Manifest, entry: Entry, shared: Sequence[str]) -> object:
 
 
 def _canonical(axis: Axis, value: str) -> str:
-    # A seed must not be taken for a float of it.
-    return value.casefold() if axis.kind != "prompt" else value
+    # As the server finds them. Words of a prompt and names of files are others in other letters.
+    return value.casefold() if axis.kind in _ANY_CASE else value
 
 
 def difference(one: Path | Image.Image | None, two: Path | Image.Image | None, *, same: bool = False) -> float | None:

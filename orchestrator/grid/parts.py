@@ -11,6 +11,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from orchestrator.grid.definition import finite
 from orchestrator.grid.prompts import baseline_prompt
 from orchestrator.grid.templates import Template
 from orchestrator.render.recipe import LoraUse
@@ -84,7 +85,7 @@ def lora_parts(value: str, problems: list[str] | None = None) -> list[tuple[str,
     for part in re.split(r"\s\+\s", value):
         name, colon, weight = part.strip().rpartition(":")
         try:
-            found.append((name.strip(), float(weight)) if colon else (part.strip(), None))
+            found.append((name.strip(), finite(weight)) if colon else (part.strip(), None))
         except ValueError:
             if problems is not None:
                 problems.append(f"axis lora: {weight!r} in {part.strip()!r} is no weight")

@@ -163,18 +163,22 @@ def _done(cell: Cell, waiting: Entry, picture: Rendered, folder: Path) -> Entry:
 
 
 def _carried(known: Manifest, grid: Grid) -> tuple[At, ...]:
-    """The winners of the time before, where their values are still on the axes."""
+    """The winners of the time before, where their values are still on the axes and their pictures are still the ones
+    that were judged.
+    """
     if [axis.name for axis in known.axes] != [axis.name for axis in grid.axes]:
         return ()
     moved = [
         {old: new.values.index(value) for old, value in enumerate(axis.values) if value in new.values}
         for axis, new in zip(known.axes, grid.axes, strict=True)
     ]
-    places = (
-        tuple(None if index is None else where.get(index, -1) for index, where in zip(at, moved, strict=True))
-        for at in known.highlighted
-    )
-    return tuple(place for place in places if -1 not in place)
+    found = []
+    for at in known.highlighted:
+        place = tuple(None if index is None else where.get(index, -1) for index, where in zip(at, moved, strict=True))
+        judged, cell = known.by_place.get(at), grid.by_place.get(place)
+        if judged is not None and cell is not None and cell.recipe is not None and cell.recipe.key == judged.key:
+            found.append(place)
+    return tuple(found)
 
 
 def _still_named(known: Manifest, grid: Grid) -> tuple[SheetEntry, ...]:

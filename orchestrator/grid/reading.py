@@ -16,6 +16,7 @@ from orchestrator.grid.axis_values import BadValues
 from orchestrator.grid.definition import AskedAxis, Definition
 from orchestrator.grid.exclusion import BadRule, Rule
 from orchestrator.grid.exclusion import read as read_rule
+from orchestrator.grid.prompts import baseline_prompt
 from orchestrator.grid.templates import Collision, Phrase, Template, template
 
 #: Cells of one grid at most: beyond, plan and manifest would not fit into memory, and no night is that long.
@@ -75,12 +76,13 @@ def read(definition: Definition) -> Reading:
     """Read `definition`. What is wrong with it comes as `Reading.problems`, all of it."""
     problems: list[str] = []
     axes = _axes(definition, problems)
-    if not axes:
+    if not definition.axes:
         problems.append('it has no axis: give one, for example steps = "10-40 (+10)"')
     baseline = _baseline(definition, axes, problems)
     prompts = _templates(_prompts(definition, axes, problems), axes, problems)
     negatives = _templates(_of(axes, "negative prompt") or (definition.negative_prompt,), axes, problems)
     _all_occur(axes, prompts, negatives, problems)
+    problems += _written_triggers(definition, axes)
     if _of(axes, "denoise") and not definition.init:
         problems.append("denoise needs a picture to start from: name it as `init` (--init)")
     # Every epoch there is counts as one here; the plan counts again.
@@ -231,6 +233,25 @@ def _all_occur(
         if missing:
             where = "the prompt" if len(prompts) == 1 else f"prompt {', '.join(map(str, missing))}"
             problems.append(f"axis {phrase.axis}: {phrase.words!r} does not stand in {where} as whole words")
+
+
+def _written_triggers(definition: Definition, axes: Sequence[ReadAxis]) -> list[str]:
+    """Under a version axis each version's LoRA needs its own trigger word: one that is written out goes into all."""
+    subject = definition.subject
+    triggers = {version: subject.words(version)["trigger"] for version in _of(axes, "version")}
+    if len(set(triggers.values())) < 2:
+        return []
+    prompts = _of(axes, "prompt") or (definition.prompt,)
+    return [
+        f"axis version: {trigger!r} is the trigger word of {version} and would go into the prompts of the others too; "
+        "write {trigger}, which is each version's own"
+        for version, trigger in triggers.items()
+        if any(_found_in(prompt, trigger) for prompt in prompts)
+    ]
+
+
+def _found_in(prompt: str, trigger: str) -> bool:
+    return trigger in prompt and baseline_prompt(prompt, trigger) != baseline_prompt(prompt, "")
 
 
 def _rules(definition: Definition, axes: Sequence[ReadAxis], problems: list[str]) -> list[Rule]:

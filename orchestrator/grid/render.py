@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 from orchestrator.grid import manifest as manifests
 from orchestrator.grid.cells import Grid
-from orchestrator.grid.manifest import Manifest
+from orchestrator.grid.manifest import At, Manifest
 from orchestrator.grid.order import drawing_order
 from orchestrator.grid.progress import Progress, Rendered
 from orchestrator.grid.thumbnails import remove_unused, thumbnails
@@ -95,7 +95,12 @@ def render_grid(
             on_picture=on_picture,
             want_thumbnail=want,
         )
-        write_viewer(folder, progress.manifest())
+        begun = progress.manifest()
+        write_viewer(folder, begun)
+        if known is None or _pictured(known) != _pictured(begun):
+            # Before any picture is replaced: a manifest that outlived a kill must not say of a new picture that it was
+            # drawn from the old recipe.
+            manifests.write(folder, begun)
         order = drawing_order(grid)
         try:
             renderer.clean_load([cell.recipe for cell in grid.cells if cell.is_baseline and cell.recipe is not None])
@@ -123,6 +128,10 @@ def render_grid(
         summary=finished.summary,
         residue=RESIDUE if again is False else "",
     )
+
+
+def _pictured(manifest: Manifest) -> list[tuple[At, str]]:
+    return [(entry.at, entry.key) for entry in manifest.cells]
 
 
 def _baseline_again(grid: Grid, renderer: Draws, order: Sequence[Recipe], drawn: set[str]) -> bool | None:

@@ -94,11 +94,17 @@ def _row(row: Iterable[Place | None], pairs: Mapping[At, Pair], compared: Compar
             why = (place.reason if place is not None else "") or "not in both"
             found += [place and replace(place, picture=None, state="left out", reason=why), None]
             continue
+        # The blanks in it do not break: the figure stays with its sign.
         told = (
-            "" if pair.difference is None else "the same" if pair.difference == 0 else f"{pair.difference:.2g} % other"
+            ""
+            if pair.difference is None
+            else "the same"
+            if pair.difference == 0
+            else f"{pair.difference:.2g}\u00a0% other"
         )
         words = [place.caption] * bool(place.caption)
-        found.append(_shown(place, pair.before, compared.before, ", ".join([*words, compared.before.called])))
+        then = replace(place, highlighted=pair.at_before in compared.before.manifest.highlighted)
+        found.append(_shown(then, pair.before, compared.before, ", ".join([*words, compared.before.called])))
         found.append(
             _shown(place, pair.now, compared.now, ", ".join([*words, compared.now.called, *[told] * bool(told)]))
         )
@@ -165,7 +171,12 @@ def as_one_grid(compared: Compared, folder: Path, *, title: str) -> Manifest:
         axes=(*now.axes, Axis("grid", "grid", (compared.before.called, compared.now.called))),
         simulated=_simulated(compared),
         cells=tuple(cells),
-        highlighted=tuple((*at, 1) for at in now.highlighted),
+        highlighted=tuple(
+            (*pair.at, index)
+            for pair in compared.pairs
+            for index, side, at in ((0, compared.before, pair.at_before), (1, compared.now, pair.at))
+            if at in side.manifest.highlighted
+        ),
         sheets=(),
         drawn="",
     )

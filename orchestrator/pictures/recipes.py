@@ -71,7 +71,9 @@ def _unknown_lora(name: str, listed: Sequence[LoraEntry]) -> InputError:
         )
     close = difflib.get_close_matches(name, stems, n=1, cutoff=0.5)
     other_case = next((stem for stem in stems if stem.casefold() == name.removesuffix(".safetensors").casefold()), None)
-    nearest = other_case or (close[0] if close else "")
+    # Deploying puts a few digits of a file's content behind its name.
+    deployed = next((stem for stem in stems if name and stem.startswith(f"{name.removesuffix('.safetensors')}-")), None)
+    nearest = other_case or deployed or (close[0] if close else "")
     return InputError(
         f"A1111 has no LoRA file {name!r}"
         + (f"; did you mean {nearest!r}?" if nearest else f"; it lists {', '.join(stems[:12]) or 'none at all'}."),

@@ -67,8 +67,9 @@ def _axis(kind: str, written: Any) -> AskedAxis:
 
 
 def small_grid(
-    renderer: Renderer, *, name: str = "face", seeds: tuple[int, ...] = SEEDS, weights: tuple[float, ...] = (0.4, 1.0)
-) -> Grid:
+    renderer: Renderer, *, name: str = "face", seeds: tuple[int, ...] = SEEDS, weights: tuple[float, ...] = (0.4, 1.0),
+    **more: Any,
+) -> Grid:  # fmt: skip
     """One epoch × two weights × two seeds with a baseline, 128×128; the lower weight left out with `exclude`."""
     return grid_of(
         renderer,
@@ -76,6 +77,7 @@ def small_grid(
         name=name,
         prompt=f"{TRIGGER}, close-up, </script>",
         exclude=("epoch <= 40 and weight <= 0.2",),
+        **more,
     )
 
 

@@ -381,6 +381,19 @@ def test_show_says_how_a_cell_was_drawn(run: Run, workspace: Workspace) -> None:
     assert "face" in run(workspace, "show")[1]
 
 
+def test_a_grid_is_named_without_its_version_by_every_command(run: Run, workspace: Workspace) -> None:
+    for arguments in (
+        ("animate", "face", "--along", "epoch", "--at", "weight=1,seed=1"),
+        ("difference", "face", "epoch=20,weight=1,seed=1", "epoch=40,weight=1,seed=1"),
+        ("sheets", "face", "--format", "webp", "--cell", "32"),
+    ):
+        code, out, err = run(workspace, *arguments)
+        assert (code, Path(out.splitlines()[-1]).parent.name) == (0, "v4 face"), err
+    shutil.copyfile(sheet(workspace), workspace.root / "alone.png")
+    code, _, err = run(workspace, "sheets", workspace.root / "alone.png")
+    assert (code, "the pictures of its cells are not here" in err) == (3, True)
+
+
 def test_open_prints_the_path_where_there_is_no_display(
     run: Run, workspace: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:

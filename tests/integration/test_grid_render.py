@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from orchestrator.grid.render import CANARY, render_grid
 from orchestrator.grid.winners import highlight
 from orchestrator.render.engine import Picture, Renderer
 from orchestrator.render.recipe import Recipe
-from tests.integration.grid_samples import small_grid
+from tests.integration.grid_samples import SMALL, small_grid
 
 
 class Through:
@@ -145,6 +146,37 @@ def test_after_an_interruption_the_same_call_goes_on(renderer: Renderer, ugly_pa
     assert manifests.read(folder).count("pending") == 0
 
 
+def test_a_kill_leaves_no_manifest_that_says_another_recipe_of_a_picture(renderer: Renderer, ugly_path: Path) -> None:
+    folder = ugly_path / "grid"
+
+    class Killed(Through):
+        def render(self, recipes: Sequence[Recipe], *_: Any, **__: Any) -> list[Picture]:
+            # What lies there when the process is gone from one moment to the next.
+            self.left = manifests.find(folder)
+            raise KeyboardInterrupt
+
+    for steps in (2, 3):
+        grid = small_grid(renderer, seeds=(5,), settings=replace(SMALL, steps=steps))
+        killed = Killed(renderer)
+        with pytest.raises(KeyboardInterrupt):
+            render_grid(grid, killed, folder, title="t", simulated=True)
+        assert killed.left is not None
+        assert [entry.key for entry in killed.left.cells if entry.key] == [r.recipe.key for r in grid.cells if r.recipe]
+        assert render_grid(grid, renderer, folder, title="t", simulated=True).failed == 0
+
+
+def test_a_winner_is_not_carried_over_to_another_picture(renderer: Renderer, ugly_path: Path) -> None:
+    folder = ugly_path / "grid"
+    for steps, winners in ((2, ((0, 2, 0),)), (3, ())):
+        grid = small_grid(renderer, seeds=(5,), settings=replace(SMALL, steps=steps))
+        render_grid(grid, renderer, folder, title="t", simulated=True)
+        known = manifests.read(folder)
+        if winners:
+            manifests.write(folder, replace(known, highlighted=winners))
+        else:
+            assert known.highlighted == ()
+
+
 def test_a_failed_cell_stops_nothing_and_is_drawn_when_it_succeeds(renderer: Renderer, ugly_path: Path) -> None:
     grid, folder = small_grid(renderer, seeds=(5,)), ugly_path / "grid"
     result = render_grid(grid, Refuses(renderer, 1.0), folder, title="t", simulated=True)
@@ -171,8 +203,6 @@ def test_a_smaller_grid_takes_away_its_old_pictures_and_nothing_else(renderer: R
 
 
 def test_winners_stay_with_their_values(renderer: Renderer, ugly_path: Path) -> None:
-    from dataclasses import replace
-
     folder = ugly_path / "grid"
     render_grid(small_grid(renderer, seeds=(1, 2)), renderer, folder, title="t", simulated=True)
     manifest = manifests.read(folder)

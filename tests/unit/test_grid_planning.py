@@ -8,7 +8,7 @@ import pytest
 
 from orchestrator.errors import InputError
 from orchestrator.grid import definition as definitions
-from orchestrator.grid.definition import AskedAxis, FurtherLora, from_profile
+from orchestrator.grid.definition import AskedAxis, FurtherLora, Subject, from_profile
 from orchestrator.grid.planning import plan
 from orchestrator.grid.reading import MOST_CELLS, read
 from orchestrator.profile.load import parse_profile
@@ -153,6 +153,30 @@ def test_file_names_differ_in_every_cell_and_are_safe() -> None:
     assert all(len(stem) < 100 and not set(stem) & set('<>:"/\\|?*') for stem in stems)
 
 
+def test_a_long_file_name_ends_with_a_whole_word() -> None:
+    grid = planned(("prompt", ["x" * 50]), ("weight", "0.85"), ("seed", "1"))
+    stem = grid.cells[-1].stem
+    assert stem.endswith("weight 0.85, seed 1") or not stem.endswith(("0", "0.8", "see"))
+    grid = planned(("prompt", ["x" * 52]), ("weight", "0.85"), ("seed", "1"))
+    assert grid.cells[-1].stem.endswith(" weight"), "no 0.8, which would be another weight"
+
+
+def test_a_trigger_word_that_is_written_out_is_not_every_versions() -> None:
+    runs = {"v1": {10: use("v1-10")}, "v2": {10: use("v2-10")}}
+    with pytest.raises(InputError, match=r"'miku_v2' is the trigger word of v2 .* write \{trigger\}"):
+        planned(("version", "v1, v2"), of=stock(runs=runs), prompt="miku_v2, close-up")
+    assert planned(("version", "v1, v2"), of=stock(runs=runs), prompt="miku_v22, close-up").cells
+    # One word for all versions may be written out.
+    subject = Subject("miku", "v2", "mik")
+    assert planned(("version", "v1, v2"), of=stock(runs=runs), prompt="mik, close-up", subject=subject).cells
+
+
+def test_an_axis_that_cannot_be_read_is_not_called_missing() -> None:
+    problems = read(defined(("seed", "1-10000000"))).problems
+    assert [problem for problem in problems if "no axis" in problem] == []
+    assert "it has no axis" in " ".join(read(defined()).problems)
+
+
 def test_everything_that_is_wrong_is_said_at_once_and_nothing_is_made() -> None:
     asked = defined(
         ("steps", "0"), ("epoch", "40"), ("weight", ""), ("replace", "frown, smile"), ("option", "1"),
@@ -214,6 +238,7 @@ def test_a_definition_survives_json_and_plans_the_same_grid() -> None:
         {"format": 9}, {"axes": 3}, {"axes": [{"kind": 1, "values": "1"}]},
         {"axes": [{"kind": "steps", "values": [{}]}]}, {"settings": {"steps": "many"}},
         {"prompt": 7}, {"loras": ["x"]}, {"baseline": "yes"}, {"exclude": [1]},
+        {"loras": [{"name": "a", "weight": "nan"}]}, {"loras": [{"name": "a", "weight": "inf"}]},
     ],
 )  # fmt: skip
 def test_a_strangers_definition_is_checked(spoilt: dict[str, object]) -> None:

@@ -16,12 +16,13 @@ from orchestrator.grid import manifest as manifests_
 from orchestrator.grid.before import keep_before
 from orchestrator.grid.crops import crops_of
 from orchestrator.grid.embedded import from_file, from_sheet
-from orchestrator.grid.manifest import Manifest
+from orchestrator.grid.layout import WINNER
+from orchestrator.grid.manifest import Axis, Manifest
 from orchestrator.grid.materials import Materials
 from orchestrator.grid.pairs import Side, compare
 from orchestrator.grid.regenerate import WithGaps, exactly
 from orchestrator.grid.sheet import draw_sheets
-from orchestrator.grid.side_by_side import as_one_grid
+from orchestrator.grid.side_by_side import as_one_grid, write_sheets
 from orchestrator.render.cache import PictureCache
 from orchestrator.render.engine import Picture, Renderer
 from orchestrator.render.recipe import Recipe
@@ -149,6 +150,63 @@ def test_two_grids_as_one_for_the_viewer_keep_each_its_recipes(ugly_path: Path) 
     prompts = {(entry.at[-1], (joined.recipe_of(entry) or {})["prompt"]) for entry in joined.cells}
     assert prompts == {(0, "other"), (1, "mine")}
     assert all((ugly_path / "both" / entry.picture).is_file() for entry in joined.cells)
+
+
+def test_what_was_kept_is_not_replaced_by_pictures_of_today(ugly_path: Path) -> None:
+    from tests.unit.test_grid_changes import manifest as make
+
+    old = with_pictures(make(), ugly_path)
+    name = next(entry.picture for entry in old.cells if entry.picture)
+    kept = keep_before(ugly_path, old)
+    then = (kept / name).read_bytes()
+    # Killed after the first new picture: the manifest is still that of before.
+    (ugly_path / name).unlink()
+    (ugly_path / name).write_bytes(b"drawn today")
+    assert keep_before(ugly_path, old) == kept
+    assert (kept / name).read_bytes() == then
+
+
+def test_a_sheet_older_than_its_folder_shows_none_of_the_pictures_of_today(ugly_path: Path) -> None:
+    from orchestrator.grid.origin import find_ours
+    from orchestrator.workspace import Workspace
+    from tests.unit.test_grid_changes import manifest as make
+
+    folder = Workspace(ugly_path).grid("face")
+    old = with_pictures(make(), folder)
+    manifests_.write(folder, old)
+    sheet = folder / draw_sheets(folder, old).sheets[0].file
+    named = [entry for entry in old.cells if entry.picture]
+    trained_again = replace(named[0], key="f" * 64)
+    manifests_.write(folder, replace(old, cells=(trained_again, *(e for e in old.cells if e.at != trained_again.at))))
+    found = find_ours(str(sheet), Workspace(ugly_path))
+    assert found.folder == folder
+    assert found.picture(found.manifest.cell(named[0].at)) is None
+    assert found.picture(found.manifest.cell(named[1].at)) == folder / named[1].picture
+
+
+def test_each_grid_brings_its_own_winners_and_its_own_spelling(ugly_path: Path) -> None:
+    from tests.unit.sheet_samples import grid
+
+    words = [Axis("replace", "hat", ("hat", "Hat"))]
+    one = grid(ugly_path / "one", words, x=0, y=-1, highlighted=[(0,)])
+    two = grid(ugly_path / "two", [replace(words[0], values=("Hat", "hat"))], x=0, y=-1, highlighted=[(0,)])
+    sides = [
+        Side(name, made, lambda entry, name=name: ugly_path / name / entry.picture)
+        for name, made in (("one", one), ("two", two))
+    ]
+    found = compare(*sides)
+    assert {(pair.at, pair.at_before) for pair in found.pairs} == {((0,), (1,)), ((1,), (0,))}
+    both = as_one_grid(found, ugly_path / "both", title="one | two")
+    assert set(both.highlighted) == {(1, 0), (0, 1)}
+    (sheet,) = write_sheets(found, ugly_path / "both", title="one | two")
+    with Image.open(sheet) as image:
+        green = tuple(bytes.fromhex(WINNER[1:]))
+        # Not the legend at the foot.
+        above = [(x, y) for x in range(image.width) for y in range(image.height * 2 // 3)]
+        columns = {place[0] for place in above if image.getpixel(place) == green}
+    # Four pictures in a row, one | two of each word: the second word's first and the first word's second are framed.
+    assert min(columns) > image.width // 5
+    assert max(columns) < image.width * 4 // 5
 
 
 def _without(recipe: Any, name: str) -> dict[str, Any]:

@@ -252,6 +252,14 @@ def test_values_that_make_no_file_name_are_numbered(tmp_path: Path) -> None:
     assert files == ["sheet-prompt-1.png", "sheet-prompt-2.png", "sheet-prompt-3.png", "sheet-all-prompts.png"]
 
 
+def test_sheets_with_long_names_are_told_apart(tmp_path: Path) -> None:
+    words = [Axis("option", f"an option of the webui {k}", ("first", "second")) for k in range(4)]
+    files = [one.entry.file for one in plan_sheets(tmp_path, grid(tmp_path, [EPOCHS, WEIGHTS, *words]))]
+    assert len(set(files)) == len(files) == 2**4 + 2**3
+    assert files[0] == "sheet-3.1-4.1-5.1-6.1.png"
+    assert files[-1] == "sheet-3.2-4.2-5.2-all-6.png"
+
+
 def test_pictures_of_several_sizes_stand_in_cells_of_the_largest(tmp_path: Path) -> None:
     state = grid(tmp_path, [Axis("size", "size", ("64x48", "96x48"))], x=0, y=-1)
     state = replace(state, shared={})
