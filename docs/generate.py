@@ -82,8 +82,16 @@ def _type(field: FieldInfo) -> str:
     choices = [arg for arg in (annotation, *typing.get_args(annotation)) if typing.get_origin(arg) is typing.Literal]
     if choices:
         return ", ".join(f"`{value}`" for value in typing.get_args(choices[0]))
+    parts = typing.get_args(annotation)
     if _model_in(annotation):
-        return "table" if isinstance(annotation, type) else "tables"
+        words = "table" if isinstance(annotation, type) else "tables"
+        # Beside tables, the short form: a table of key = values, or texts.
+        inside = list(_inside(annotation))
+        short = "table" if any(typing.get_origin(part) is dict for part in inside) else ""
+        short = "list of texts" if str in inside and not short else short
+        return f"{short} or {words}" if short else words
+    if str in parts and any(typing.get_origin(part) is tuple for part in parts):
+        return "text, number or list"
     for kind, words in (("tuple[str", "list of texts"), ("tuple", "list of numbers"), ("dict", "table")):
         if str(annotation).startswith(kind):
             return words
@@ -95,6 +103,13 @@ def _type(field: FieldInfo) -> str:
         if getattr(limit, attribute, None) is not None
     ]
     return " ".join(filter(None, (_WORDS[kind], ", ".join(limits))))
+
+
+def _inside(annotation: object) -> Iterator[object]:
+    """Every type a type is made of, itself first; what a table of ours is made of is not looked at."""
+    yield annotation
+    for part in typing.get_args(annotation):
+        yield from _inside(part)
 
 
 _WORDS = {str: "text", int: "whole number", float: "number", bool: "true, false"}

@@ -28,7 +28,9 @@ if TYPE_CHECKING:
     from orchestrator.evaluation.ramp import RampResult
     from orchestrator.evaluation.scout import ScoutResult
     from orchestrator.evaluation.verdict import Verdict
-    from orchestrator.grid.cells import MakeRecipe
+    from orchestrator.grid.cells import Grid, MakeRecipe
+    from orchestrator.grid.definition import Definition
+    from orchestrator.grid.here import FilesOf
     from orchestrator.grid.render import GridResult
     from orchestrator.kohya.install import KohyaInstall
     from orchestrator.lora.catalog import LoraFile
@@ -444,41 +446,81 @@ def publish_epoch(
     return publish(files[epoch], folder, name, card=described)
 
 
+def check_grids(profile: Profile, workspace: Workspace, renderer: Renderer) -> None:
+    """Raise `InputError` for everything the profile's grids name that the server does not have: before a night of
+    training, not after it.
+    """
+    from orchestrator.grid.here import check_names, definitions_of
+
+    check_names(definitions_of(profile), renderer.server, workspace.root)
+
+
+def plan_grids(
+    profile: Profile,
+    workspace: Workspace,
+    renderer: Renderer,
+    files_of: FilesOf,
+    *,
+    only: Iterable[str] = (),
+    definitions: Sequence[Definition] | None = None,
+) -> list[Grid]:
+    """lora → grid, first half: every cell with its recipe. Of all of the profile's grids, those named, or
+    `definitions`.
+
+    `files_of` gives the LoRA files of a run by its name. Draws nothing but the tiny picture that tells what a server
+    is. Raises one `InputError` for everything that is wrong.
+    """
+    from orchestrator.grid.here import definitions_of, plan_here
+
+    if definitions is None:
+        definitions = definitions_of(profile, _named([g.name for g in profile.grids], only, "grid"))
+    return plan_here(definitions, renderer.server, files_of, workspace.root)
+
+
+def not_deployed(workspace: Workspace) -> FilesOf:
+    """Gives the LoRA files of a run as deploying would name them, without copying any: for a dry run."""
+    from orchestrator.lora.deploy import Deployed, deployed_stem
+
+    return lambda run: [Deployed(file, deployed_stem(file), file.path, "") for file in lora_files(workspace, run)]
+
+
 def draw_grids(
     profile: Profile,
     workspace: Workspace,
     renderer: Renderer,
-    deployed: Sequence[Deployed],
+    deployed: Sequence[Deployed] = (),
     *,
+    files_of: FilesOf | None = None,
     only: Iterable[str] = (),
+    grids: Sequence[Grid] | None = None,
     native: bool = False,
     on_progress: OnProgress = _quiet,
 ) -> list[GridResult]:
-    """lora → grid: epoch × weight at fixed seeds, with the baseline row; all of the profile's grids, or those named.
+    """lora → grid: all of the profile's grids, those named, or `grids`, which `plan_grids` made.
 
-    With `native`, the webui's own X/Y/Z plot draws the cells.
+    `deployed` are the LoRA files of the profile's run; of other versions `files_of` gives them. With `native`, the
+    webui's own X/Y/Z plot draws the cells it can.
     """
-    from orchestrator.grid.cells import plan
     from orchestrator.grid.render import render_grid
     from orchestrator.render.native import NativeRenderer
 
-    wanted = _named([g.name for g in profile.grids], only, "grid")
-    results = []
-    for grid_plan in profile.grids:
-        if grid_plan.name not in wanted:
-            continue
-        grid = plan(grid_plan, deployed, recipe_maker(profile, renderer), trigger=profile.trigger, fill=profile.fill)
-        results.append(
-            render_grid(
-                grid,
-                NativeRenderer(renderer) if native else renderer,
-                workspace.grid(f"{profile.subject.version} {grid_plan.name}"),
-                title=f"{profile.run_name}: {grid_plan.name}",
-                simulated=renderer.server.simulated,
-                on_picture=_counter(on_progress, f"grid: {grid_plan.name}", len(grid.recipes)),
-            )
+    def ours(run: str) -> Sequence[Deployed]:
+        return deployed if deployed and run == profile.run_name else deploy_run(workspace, run, renderer.server.client)
+
+    if grids is None:
+        grids = plan_grids(profile, workspace, renderer, files_of or ours, only=only)
+    return [
+        render_grid(
+            grid,
+            NativeRenderer(renderer) if native else renderer,
+            workspace.grid(f"{profile.subject.version} {grid.name}"),
+            title=f"{profile.run_name}: {grid.name}",
+            simulated=renderer.server.simulated,
+            server_version=renderer.server.version,
+            on_picture=_counter(on_progress, f"grid: {grid.name}", len(grid.recipes)),
         )
-    return results
+        for grid in grids
+    ]
 
 
 def scout_seeds(
@@ -507,8 +549,8 @@ def evaluate_version(
     *,
     on_progress: OnProgress = _quiet,
 ) -> Verdict:
-    """lora → evaluation: the rounds on the scouted seeds, and the verdict. Raises `WorkspaceError` before seeds were
-    scouted.
+    """lora → evaluation: the rounds on the scouted seeds, and the verdict, whose winner is marked in the grids. Raises
+    `WorkspaceError` before seeds were scouted.
     """
     from orchestrator.evaluation import evaluate
     from orchestrator.evaluation.records import read_scout
@@ -520,7 +562,7 @@ def evaluate_version(
     epochs = profile.evaluation.epochs or tuple(d.lora.epoch for d in deployed)
     total = (len(epochs) * len(profile.evaluation.weights) + 1) * len(profile.evaluation.rounds) * len(scouted.seeds)
     with kept():
-        return evaluate.evaluate(
+        verdict = evaluate.evaluate(
             profile,
             workspace,
             scouted.seeds,
@@ -533,6 +575,18 @@ def evaluate_version(
             on_tagged=_counter(on_progress, "judge poses", total),
             on_measured=_counter(on_progress, "measure faces", total),
         )
+    _show_winner(profile, workspace, verdict)
+    return verdict
+
+
+def _show_winner(profile: Profile, workspace: Workspace, verdict: Verdict) -> None:
+    from orchestrator.grid.winners import highlight
+
+    winner = verdict.recommended
+    if winner is not None and winner.epoch is not None:
+        for grid in profile.grids:
+            folder = workspace.grid(f"{profile.subject.version} {grid.name}")
+            highlight(folder, winner.epoch, winner.weight, verdict.lora_files)
 
 
 def write_report(profile: Profile, workspace: Workspace) -> Path:

@@ -1,4 +1,4 @@
-"""Makes the pictures of the docs from a played demo: `python3 docs/pictures/make.py FOLDER` (needs chromium)."""
+"""Makes the pictures of the docs from a played demo: `python3 docs/pictures/make.py FOLDER` (chromium, playwright)."""
 
 from __future__ import annotations
 
@@ -48,7 +48,35 @@ def report(demo: Path) -> None:
             image.convert("RGB").save(HERE / "report.jpg", quality=84, optimize=True)
 
 
+def viewer(demo: Path) -> None:
+    """The viewer of the face grid of v4: the grid, two cells compared, and a phone."""
+    from playwright.sync_api import sync_playwright
+
+    page_of = (demo / "grids" / "v4 face" / "index.html").absolute().as_uri()
+    shots = {
+        "viewer": ((1280, 860), "light", "", ("ArrowDown", "ArrowRight", "k", "ArrowDown")),
+        "viewer-compare": ((1280, 760), "dark", "", ("End", "ArrowDown", "ArrowDown", "c", "m", "+", "+")),
+        "viewer-phone": ((390, 760), "dark", "", ("ArrowDown",)),
+    }
+    with sync_playwright() as playwright, tempfile.TemporaryDirectory() as folder:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        for name, ((width, height), scheme, fragment, keys) in shots.items():
+            context = browser.new_context(viewport={"width": width, "height": height}, color_scheme=scheme)
+            page = context.new_page()
+            page.goto(page_of + fragment)
+            for key in keys:
+                page.keyboard.press(key)
+            page.wait_for_selector("#grid[data-settled='1']")
+            page.wait_for_timeout(1000)  # pictures decode beside the page
+            page.screenshot(path=f"{folder}/{name}.png")
+            with Image.open(f"{folder}/{name}.png") as image:
+                image.convert("RGB").save(HERE / f"{name}.jpg", quality=82, optimize=True)
+            context.close()
+        browser.close()
+
+
 if __name__ == "__main__":
     grid(Path(sys.argv[1]))
     ramp(Path(sys.argv[1]))
     report(Path(sys.argv[1]))
+    viewer(Path(sys.argv[1]))

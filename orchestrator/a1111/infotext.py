@@ -15,7 +15,8 @@ from dataclasses import dataclass, field
 
 _NEGATIVE = "Negative prompt: "
 _FIRST_FIELD = "Steps: "
-_FIELD = re.compile(r'\s*([\w ()/\-.\[\]]+):\s*("(?:\\.|[^\\"])*"|[^,]*)(?:,|$)')
+# The length of a name is bounded: a long line without a colon would take hours.
+_FIELD = re.compile(r'\s*([\w ()/\-.\[\]]{1,80}):\s*("(?:\\.|[^\\"])*"|[^,]*)(?:,|$)')
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,7 @@ COMMANDS = {
     "train": ("train", "Train this version with kohya's sd-scripts."),
     "runs": ("runs", "List, show, compare, resume, stop and rebuild training runs."),
     "lora": ("lora", "List, show, deploy and publish LoRA files."),
-    "grid": ("grid", "Draw comparison grids: epoch × weight, with a baseline row."),
+    "grid": ("grid", "Draw comparison grids: epoch × weight, or any other axes."),
     "scout": ("scout", "Find the seeds that obey the poses, without LoRA."),
     "evaluate": ("evaluate", "Draw and measure the rounds, and say which LoRA is best."),
     "report": ("report", "Write the HTML report."),

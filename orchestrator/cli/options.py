@@ -81,10 +81,16 @@ def open_workspace(folder: Path) -> tuple[Workspace, Profile]:
 
 
 def checked(profile: Profile, source: Path) -> Profile:
-    """`profile`, if its training preset exists and fits. Raises `ProfileError` before anything is drawn."""
+    """`profile`, if its training preset exists and fits and its grids can be read. Raises `ProfileError` before
+    anything is drawn.
+    """
+    from orchestrator.errors import ProfileError
+    from orchestrator.grid.here import problems_of
     from orchestrator.training.preset import effective
 
     effective(profile.training, source)
+    if problems := problems_of(profile):
+        raise ProfileError(source, problems)
     return profile
 
 

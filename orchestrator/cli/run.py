@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from pathlib import Path
 
 import click
@@ -53,6 +54,7 @@ def command(
         renderer = servers.renderer(profile, workspace)
         checkpoint = pipeline.base_checkpoint(profile, renderer)
         pipeline.check_training(profile, workspace, install, checkpoint)
+        pipeline.check_grids(profile, workspace, renderer)
         for made in pipeline.make_pictures(profile, workspace, renderer, on_progress=bar):
             for sentence in (*made.notes, *made.failed):
                 note(f"{made.name}: {sentence}")
@@ -68,7 +70,10 @@ def command(
             profile, workspace, install, checkpoint, a1111=lambda: servers.client, on_event=show_events(bar)
         )
         deployed = servers.deploy(workspace, profile.run_name)
-        pipeline.draw_grids(profile, workspace, renderer, deployed, on_progress=bar)
+        files_of = functools.partial(servers.deploy, workspace)
+        for drawn in pipeline.draw_grids(profile, workspace, renderer, files_of=files_of, on_progress=bar):
+            if drawn.residue:
+                note(f"{drawn.folder.name}: {drawn.residue}")
         if profile.evaluation.rounds:
             pipeline.scout_seeds(profile, workspace, renderer, on_progress=bar)
             show_verdict(pipeline.evaluate_version(profile, workspace, renderer, deployed, on_progress=bar))

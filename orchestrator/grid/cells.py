@@ -1,18 +1,22 @@
-"""Which pictures a grid is made of: epoch × weight at every seed, and what each seed draws without LoRA."""
+"""The planned grid: its axes and every cell with its recipe. `orchestrator.grid.planning` makes it."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
-from typing import Protocol
+import re
+import unicodedata
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Protocol
 
-from orchestrator.errors import InputError
-from orchestrator.grid.prompts import baseline_prompt
-from orchestrator.profile.model import Excluded, GridPlan
+from orchestrator.grid.manifest import At, Axis
 from orchestrator.render.recipe import LoraUse, Recipe
 
-#: Draws the recipe of one cell: prompt, seed, LoRA files (none for the baseline).
+#: Makes the recipe of one picture: prompt, seed, LoRA files (none for the baseline).
 MakeRecipe = Callable[[str, int, tuple[LoraUse, ...]], Recipe]
+
+#: Letters of a file name's words; with folder and ending they stay below what Windows takes.
+_WORDS = 72
 
 
 class TrainedFile(Protocol):
@@ -43,13 +47,13 @@ class DeployedLora(Protocol):
         """The hash A1111 prints for it."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Cell:
-    """One place in a grid. `epoch` and `weight` are None in the baseline row."""
+    """One place in a grid: an index for every axis; None on all LoRA axes at once is the baseline."""
 
-    epoch: int | None
-    weight: float | None
-    seed: int
+    at: At
+    #: The cell in words: `epoch 40, weight 0.8, seed 123456789`.
+    label: str
     #: None where the cell is left out.
     recipe: Recipe | None
     #: Why the plan leaves it out; empty = it is drawn.
@@ -57,136 +61,56 @@ class Cell:
 
     @property
     def is_baseline(self) -> bool:
-        """Whether it shows what the seed alone draws."""
-        return self.epoch is None
-
-    @property
-    def label(self) -> str:
-        """The cell in words: `epoch 40, weight 0.8, seed 123456789`."""
-        if self.epoch is None or self.weight is None:
-            return f"no LoRA, seed {self.seed}"
-        return f"epoch {self.epoch}, weight {self.weight:g}, seed {self.seed}"
+        """Whether it shows what is drawn without LoRA."""
+        return None in self.at
 
     @property
     def stem(self) -> str:
-        """A file name of its own within the grid, sorted as the grid is."""
-        if self.epoch is None or self.weight is None:
-            return f"no-lora_seed-{self.seed}"
-        return f"epoch-{self.epoch:04d}_weight-{self.weight:g}_seed-{self.seed}"
+        """A file name of its own within the grid, sorted as the grid is: `01-03-00 epoch 40, weight 0.8, seed 7`."""
+        place = "-".join("no" if index is None else f"{index:02d}" for index in self.at)
+        words = re.sub(r"[^\w.,+-]+", " ", unicodedata.normalize("NFC", self.label)).strip(" .")
+        return f"{place} {words[:_WORDS].strip(' .')}".strip()
 
 
 @dataclass(frozen=True)
 class Grid:
-    """The axes of a grid and all its cells, in the order they are drawn: baseline, then LoRA file by LoRA file."""
+    """The axes of a grid and all its cells: the baseline first, then the others, the last axis changing fastest.
+
+    `x` and `y` are the indexes of the axes that lie across and down on a sheet, -1 = none; the others are pages.
+    """
 
     name: str
-    prompt: str
-    baseline_prompt: str
-    trigger: str
-    seeds: tuple[int, ...]
-    epochs: tuple[int, ...]
-    weights: tuple[float, ...]
+    #: As `orchestrator.grid.definition.to_dict` writes it.
+    definition: Mapping[str, Any]
+    axes: tuple[Axis, ...]
+    x: int
+    y: int
+    baseline: bool
     cells: tuple[Cell, ...]
-    _by_place: dict[tuple[int | None, float | None, int], Cell] = field(init=False, repr=False, compare=False)
 
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "_by_place", {(c.epoch, c.weight, c.seed): c for c in self.cells})
+    @cached_property
+    def by_place(self) -> Mapping[At, Cell]:
+        """Every cell by its place."""
+        return {cell.at: cell for cell in self.cells}
 
-    def cell(self, epoch: int | None, weight: float | None, seed: int) -> Cell:
-        """The cell at that place; None, None is the baseline of the seed. Raises KeyError."""
-        return self._by_place[epoch, weight, seed]
+    def cell(self, at: At) -> Cell:
+        """The cell at that place. Raises KeyError."""
+        return self.by_place[at]
 
     @property
     def recipes(self) -> list[Recipe]:
-        """What has to be drawn, each recipe once, in the order of the cells."""
+        """What has to be drawn, each recipe once, in the order of the cells (not the order of drawing)."""
         return list({cell.recipe.key: cell.recipe for cell in self.cells if cell.recipe is not None}.values())
 
 
-def plan(
-    grid: GridPlan,
-    loras: Sequence[DeployedLora],
-    make_recipe: MakeRecipe,
-    *,
-    trigger: str = "",
-    fill: Callable[[str], str] = str,
-) -> Grid:
-    """All cells of `grid` over the deployed epochs.
-
-    `fill` puts `{trigger}` and its like into the prompt (`Profile.fill`); `trigger` is the word the baseline row goes
-    without. The baseline comes first, because traces of a LoRA have been reported to outlast its removal; then the LoRA
-    file is the outermost axis, so that A1111 changes it least often. Raises `InputError` when an epoch is asked for
-    that was not deployed.
-    """
-    by_epoch = {deployed.lora.epoch: deployed for deployed in loras}
-    epochs = grid.epochs or tuple(sorted(by_epoch))
-    if missing := [epoch for epoch in epochs if epoch not in by_epoch]:
-        raise InputError(
-            f"Grid {grid.name}: there is no LoRA file of epoch {_listed(missing)}.",
-            cause=f"Deployed are the epochs {_listed(sorted(by_epoch))}." if by_epoch else "No epoch was deployed.",
-            fix="Take the epoch out of the grid's `epochs`, or train and deploy it first.",
-        )
-    if not epochs:
-        raise InputError(
-            f"Grid {grid.name} has no epochs to show.",
-            cause="No LoRA file was deployed.",
-            fix="Train and deploy first.",
-        )
-    prompt = fill(grid.prompt)
-    bare = baseline_prompt(prompt, trigger)
-    cells = [Cell(None, None, seed, make_recipe(bare, seed, ())) for seed in grid.seeds]
-    for epoch in epochs:
-        for weight in grid.weights:
-            reason = next((_why(rule) for rule in grid.exclude if rule.holds(epoch, weight)), "")
-            for seed in grid.seeds:
-                recipe = None if reason else make_recipe(prompt, seed, (_use(by_epoch[epoch], weight),))
-                cells.append(Cell(epoch, weight, seed, recipe, reason))
-    return Grid(
-        name=grid.name,
-        prompt=prompt,
-        baseline_prompt=bare,
-        trigger=trigger,
-        seeds=tuple(grid.seeds),
-        epochs=tuple(epochs),
-        weights=tuple(grid.weights),
-        cells=tuple(cells),
-    )
-
-
-def cost(grids: Iterable[Grid], is_made: Callable[[Recipe], bool], seconds_per_picture: float | None = None) -> str:
-    """What drawing costs, before it starts: `96 pictures, 24 of them already made, ~1 h 10 min for the rest`.
-
-    `seconds_per_picture` is the median measured on this machine; None leaves the time out. Pictures shared by grids
-    count once.
-    """
-    recipes = {recipe.key: recipe for grid in grids for recipe in grid.recipes}
-    made = sum(is_made(recipe) for recipe in recipes.values())
-    total = len(recipes)
-    words = "1 picture" if total == 1 else f"{total:,} pictures"
-    if total and made == total:
-        return f"{words}, already made" if total == 1 else f"{words}, all already made"
-    if made:
-        words += f", {made:,} of them already made"
-    if seconds_per_picture is not None and total:
-        words += f", ~{_duration((total - made) * seconds_per_picture)}" + (" for the rest" if made else "")
-    return words
-
-
-def _duration(seconds: float) -> str:
-    minutes = round(seconds / 60)
-    if minutes < 1:
-        return f"{max(1, round(seconds))} s"
-    return f"{minutes} min" if minutes < 60 else f"{minutes // 60} h {minutes % 60:02d} min"
-
-
-def _use(deployed: DeployedLora, weight: float) -> LoraUse:
-    return LoraUse(stem=deployed.stem, sha256=deployed.lora.sha256, shown_hash=deployed.shown_hash, weight=weight)
-
-
-def _why(rule: Excluded) -> str:
-    parts = [] if rule.epoch_up_to is None else [f"epoch ≤ {rule.epoch_up_to}"]
-    parts += [] if rule.weight_up_to is None else [f"weight ≤ {rule.weight_up_to:g}"]
-    return " and ".join(parts)
-
-
-def _listed(values: Sequence[int]) -> str:
-    return ", ".join(str(value) for value in values)
+def shared_recipe(grid: Grid) -> dict[str, Any]:
+    """What the recipes of all cells of `grid` have in common."""
+    drawn = [cell.recipe for cell in grid.cells if cell.recipe is not None]
+    if not drawn:
+        return {}
+    first = drawn[0]
+    return {
+        name: value
+        for name, value in first.to_dict().items()
+        if all(getattr(recipe, name) == getattr(first, name) for recipe in drawn)
+    }

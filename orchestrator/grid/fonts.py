@@ -1,42 +1,29 @@
-"""Fonts for sheets: one the system has that knows Japanese, else any, else the one inside Pillow; and wrapping by
-pixels.
+"""The fonts of sheets, which know Latin, Japanese, the common Chinese and Korean characters; and wrapping by pixels.
+
+They come with the package (decision 0020), so that a sheet looks the same on every machine.
 """
 
 from __future__ import annotations
 
 import functools
-import os
-import sys
 import unicodedata
 from collections.abc import Callable
 from pathlib import Path
+from typing import Final
 
 from PIL import ImageFont
 
-Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
+Font = ImageFont.FreeTypeFont
 
-#: File names in the order we like them; the first that exists is taken. Those above DejaVu hold Japanese.
-_REGULAR = (
-    "NotoSansCJK-Regular.ttc", "NotoSansCJKjp-Regular.otf", "NotoSansJP-Regular.otf", "NotoSansJP-VF.ttf",
-    "YuGothM.ttc", "YuGothR.ttc", "meiryo.ttc", "msgothic.ttc", "ヒラギノ角ゴシック W3.ttc", "Hiragino Sans GB.ttc",
-    "ipaexg.ttf", "ipagp.ttf", "TakaoPGothic.ttf",
-    "DejaVuSans.ttf", "NotoSans-Regular.ttf", "LiberationSans-Regular.ttf", "segoeui.ttf", "Helvetica.ttc",
-)  # fmt: skip
-_BOLD = (
-    "NotoSansCJK-Bold.ttc", "NotoSansCJKjp-Bold.otf", "NotoSansJP-Bold.otf", "YuGothB.ttc", "meiryob.ttc",
-    "ヒラギノ角ゴシック W6.ttc",
-)  # fmt: skip
+FOLDER: Final = Path(__file__).with_name("font_files")
 
 
 @functools.cache
 def font(size: int, *, bold: bool = False) -> Font:
-    """A font of that size in pixels. Bold falls back to the regular one rather than to a font without Japanese."""
-    for path in _candidates(bold):
-        try:
-            return ImageFont.truetype(path, size)
-        except OSError:  # a damaged font file, or a name listed without a file: the next one will do
-            continue
-    return ImageFont.load_default(size)
+    """A font of that size in pixels."""
+    # Pillow's other layout engine is not in every build of it, and sets the same letters elsewhere.
+    name = "OrchestratorSans-Bold.otf" if bold else "OrchestratorSans-Regular.otf"
+    return ImageFont.truetype(FOLDER / name, size, layout_engine=ImageFont.Layout.BASIC)
 
 
 def text_width(text: str, face: Font) -> int:
@@ -50,25 +37,32 @@ def wrap(text: str, width: int, measure: Callable[[str], float], *, lines: int =
     Breaks at blanks; between any two characters where one of them is Chinese, Japanese or Korean; and inside a word
     only when the word alone is too wide. With `lines` > 0 the rest is cut off with an ellipsis.
     """
+    size = functools.cache(measure)
     result: list[str] = []
     for paragraph in text.splitlines() or [""]:
-        line = ""
+        line, used = "", 0.0
         for piece in _pieces(paragraph):
-            if not line.strip() or measure((line + piece).rstrip()) <= width:
+            if lines and len(result) > lines:
+                break
+            # Pieces are measured one by one: a whole line again for each of its words takes ten times as long.
+            if not line.strip() or used + size(piece.rstrip()) <= width:
                 line = line + piece if line.strip() else piece.lstrip()
+                used = used + size(piece) if line != piece.lstrip() else size(line)
             else:
                 result.append(line.rstrip())
                 line = piece.lstrip()
-            while measure(line.rstrip()) > width and len(line) > 1:
-                cut = max((n for n in range(1, len(line)) if measure(line[:n]) <= width), default=1)
+                used = size(line)
+            while used > width and len(line) > 1 and line.strip() and size(line.rstrip()) > width:
+                cut = next((n for n in range(1, len(line)) if size(line[: n + 1]) > width), len(line) - 1)
                 result.append(line[:cut])
                 line = line[cut:]
+                used = size(line)
         result.append(line.rstrip())
     if lines and len(result) > lines:
         last = result[lines - 1]
         while last and measure(last + "…") > width:
             last = last[:-1]
-        result = [*result[: lines - 1], last + "…"]
+        result = [*result[: lines - 1], last.rstrip(" ,、") + "…"]
     return result
 
 
@@ -86,26 +80,3 @@ def _pieces(text: str) -> list[str]:
 
 def _is_wide(character: str) -> bool:
     return unicodedata.east_asian_width(character) in "WF"
-
-
-@functools.cache
-def _candidates(bold: bool) -> tuple[str, ...]:
-    found = {
-        path.name: str(path) for folder in _folders() if folder.is_dir() for path in sorted(folder.rglob("*.[ot]t[fc]"))
-    }
-    return tuple(found[name] for name in (*(_BOLD if bold else ()), *_REGULAR) if name in found)
-
-
-def _folders() -> list[Path]:
-    if sys.platform == "win32":
-        local = os.environ.get("LOCALAPPDATA", "")
-        folders = [Path(os.environ.get("WINDIR", "C:/Windows"), "Fonts")]
-        return [*folders, Path(local, "Microsoft", "Windows", "Fonts")] if local else folders
-    if sys.platform == "darwin":
-        return [Path("/System/Library/Fonts"), Path("/Library/Fonts"), Path.home() / "Library" / "Fonts"]
-    shared = [
-        Path(folder, "fonts")
-        for folder in os.environ.get("XDG_DATA_DIRS", "/usr/local/share:/usr/share").split(":")
-        if folder
-    ]
-    return [*shared, Path.home() / ".local" / "share" / "fonts", Path.home() / ".fonts"]

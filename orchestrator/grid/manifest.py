@@ -1,39 +1,57 @@
 """What is written beside the sheets: which cell shows which picture, drawn from which recipe.
 
-What the cells' recipes share stands there once, and each cell holds only what it has of its own: ten thousand whole
-recipes would be a file no browser opens. The proof of each picture lies beside it, as `.json` of the same name.
+READ FIRST of this folder: `Axis`, `Entry` and `Manifest` are what planner, sheets, viewer and regeneration hand each
+other. What the cells' recipes share stands there once, and each cell holds only what it has of its own: ten thousand
+whole recipes would be a file no browser opens. The proof of each picture lies beside it, as `.json` of the same name.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
 from orchestrator.errors import WorkspaceError
-from orchestrator.files import read_json, write_json
-from orchestrator.grid.cells import Grid
+from orchestrator.files import read_json, write_text
 
 MANIFEST_NAME = "manifest.json"
 #: Raised when a reader of an older manifest would misread a newer one.
-FORMAT = 2
+FORMAT = 3
 
 State = Literal["ready", "failed", "left out", "pending"]
+
+#: One place in a grid: an index for every axis. None on every LoRA axis at once is the baseline, which goes without
+#: them.
+At = tuple[int | None, ...]
+
+
+@dataclass(frozen=True)
+class Axis:
+    """One axis: what it varies and its values as texts, unique and in their order.
+
+    `kind` is one of `orchestrator.grid.axes.KINDS`; `name` is unique within the grid, and what labels and rules of
+    exclusion call it. `lora` axes are those the baseline goes without.
+    """
+
+    kind: str
+    name: str
+    values: tuple[str, ...]
+    lora: bool = False
 
 
 @dataclass(frozen=True)
 class Entry:
     """One cell as it stands on disk."""
 
-    epoch: int | None
-    weight: float | None
-    seed: int
+    at: At
+    #: The cell in words: `epoch 40, weight 0.8, seed 123456789`.
     label: str
     state: State
-    #: Relative to the grid's folder; empty unless `state` is ready.
+    #: Relative to the grid's folder, with /; empty unless `state` is ready.
     picture: str = ""
     #: The recipe's key; empty where the cell is left out.
     key: str = ""
@@ -43,14 +61,27 @@ class Entry:
     cached: bool = False
     #: What its recipe has that `Manifest.shared` does not say; None where the cell is left out. See `recipe_of`.
     recipe: Mapping[str, Any] | None = None
+    #: What the server took for it; None where that is not known.
+    seconds: float | None = None
+
+    @property
+    def is_baseline(self) -> bool:
+        """Whether it shows what is drawn without LoRA."""
+        return None in self.at
 
 
 @dataclass(frozen=True)
 class SheetEntry:
-    """One sheet: its file in the grid's folder and the seeds it shows."""
+    """One sheet: its file in the grid's folder, and what it shows.
+
+    `at` has one entry for every axis: the index it is fixed to, or None where the axis lies on the sheet (across, down,
+    or side by side). `page` of `pages` counts from 1 the parts of a sheet that is too large for one file.
+    """
 
     file: str
-    seeds: tuple[int, ...]
+    at: At
+    page: int = 1
+    pages: int = 1
 
 
 @dataclass(frozen=True)
@@ -60,31 +91,80 @@ class Manifest:
     name: str
     title: str
     simulated: bool
-    prompt: str
-    baseline_prompt: str
-    trigger: str
-    seeds: tuple[int, ...]
-    epochs: tuple[int, ...]
-    weights: tuple[float, ...]
-    entries: tuple[Entry, ...]
+    #: What was asked for, as `orchestrator.grid.definition` writes it: enough to plan the grid again elsewhere.
+    definition: Mapping[str, Any]
+    axes: tuple[Axis, ...]
+    #: Indexes of the axes that lie across and down on a sheet; -1 = none. The others are pages.
+    x: int
+    y: int
+    baseline: bool
     #: What the recipes of all cells have in common.
     shared: Mapping[str, Any]
+    #: The baseline first, then the others with the last axis changing fastest.
+    cells: tuple[Entry, ...]
+    #: Winners: set by a verdict or by hand.
+    highlighted: tuple[At, ...] = ()
     sheets: tuple[SheetEntry, ...] = ()
     #: Names what the sheets show; the same again means that they need not be drawn again.
     drawn: str = ""
+    #: The versions of orchestrator and of the server, and when it was written.
+    made_with: Mapping[str, str] = field(default_factory=dict)
 
     def count(self, state: State) -> int:
         """How many cells are in that state."""
-        return sum(entry.state == state for entry in self.entries)
+        return sum(entry.state == state for entry in self.cells)
+
+    @cached_property
+    def by_place(self) -> Mapping[At, Entry]:
+        """Every cell by its place."""
+        return {entry.at: entry for entry in self.cells}
+
+    def cell(self, at: At) -> Entry:
+        """The cell at that place; an index on a LoRA axis that is None makes it the baseline. Raises KeyError."""
+        return self.by_place[at]
+
+    def axis(self, kind: str) -> Axis | None:
+        """The first axis of that kind."""
+        return next((axis for axis in self.axes if axis.kind == kind), None)
+
+    def value_of(self, entry: Entry, kind: str) -> str | None:
+        """What a cell has on the axis of that kind; None in the baseline, and where there is no such axis."""
+        for axis, index in zip(self.axes, entry.at, strict=True):
+            if axis.kind == kind:
+                return None if index is None else axis.values[index]
+        return None
 
     def recipe_of(self, entry: Entry) -> dict[str, Any] | None:
         """The whole recipe of a cell, as `Recipe.to_dict` gives it; None where the cell is left out."""
         return None if entry.recipe is None else {**self.shared, **entry.recipe}
 
+    def words_of(self, sheet: SheetEntry) -> str:
+        """What a sheet shows, apart from others: `seed 123456789`, `all side by side, page 2 of 3`."""
+        told = [
+            f"{axis.name} {axis.values[index]}"
+            for axis, index in zip(self.axes, sheet.at, strict=True)
+            if index is not None and len(axis.values) > 1
+        ]
+        free = [k for k, index in enumerate(sheet.at) if index is None and k not in {self.x, self.y}]
+        single = [
+            f"{axis.name} {axis.values[0]}" for axis in self.axes if len(axis.values) == 1 and axis.kind == "seed"
+        ]
+        words = told or (["all side by side"] if any(len(self.axes[k].values) > 1 for k in free) else single)
+        words += [f"page {sheet.page} of {sheet.pages}"] if sheet.pages > 1 else []
+        return ", ".join(words) or "the sheet"
+
+    @property
+    def prompts(self) -> tuple[str, ...]:
+        """The prompts the cells are drawn with, the baseline's left out where there are others."""
+        found: dict[str, None] = {}
+        for entry in (e for e in self.cells if not e.is_baseline and e.recipe is not None):
+            found[str({**self.shared, **(entry.recipe or {})}.get("prompt", ""))] = None
+        return tuple(found)
+
     @property
     def summary(self) -> str:
         """The grid in numbers: `80 of 82 pictures, 2 failed, 6 left out`. Never silently fewer than planned."""
-        planned = len(self.entries) - self.count("left out")
+        planned = len(self.cells) - self.count("left out")
         words = [f"{self.count('ready'):,} of {planned:,} pictures"]
         words += [f"{self.count('failed'):,} failed"] if self.count("failed") else []
         words += [f"{self.count('pending'):,} not made yet"] if self.count("pending") else []
@@ -92,79 +172,62 @@ class Manifest:
         return ", ".join(words)
 
 
-def shared_recipe(grid: Grid) -> dict[str, Any]:
-    """What the recipes of all cells of `grid` have in common."""
-    drawn = [cell.recipe for cell in grid.cells if cell.recipe is not None]
-    if not drawn:
-        return {}
-    first = drawn[0]
-    return {
-        name: value
-        for name, value in first.to_dict().items()
-        if all(getattr(recipe, name) == getattr(first, name) for recipe in drawn)
-    }
-
-
-def from_grid(
-    grid: Grid, entries: Sequence[Entry], shared: Mapping[str, Any], *, title: str, simulated: bool
-) -> Manifest:
-    """The manifest of `grid` with its cells as they stand; `shared` is `shared_recipe(grid)`."""
-    return Manifest(
-        name=grid.name,
-        title=title,
-        simulated=simulated,
-        prompt=grid.prompt,
-        baseline_prompt=grid.baseline_prompt,
-        trigger=grid.trigger,
-        seeds=grid.seeds,
-        epochs=grid.epochs,
-        weights=grid.weights,
-        entries=tuple(entries),
-        shared=shared,
-    )
-
-
 def fingerprint(manifest: Manifest, *settings: object) -> str:
-    """Names everything a sheet shows: axes, title, and each cell's picture key, state and reason."""
-    cells = [(e.label, e.state, e.key, e.reason) for e in manifest.entries]
-    axes = (
-        manifest.title,
-        manifest.simulated,
-        manifest.prompt,
-        manifest.trigger,
-        manifest.seeds,
-        manifest.epochs,
-        manifest.weights,
-    )
-    return hashlib.sha256(json.dumps([axes, cells, settings], default=str).encode("utf-8")).hexdigest()
+    """Names everything a sheet shows: axes and what lies where, title, winners, and each cell's picture key, state and
+    reason.
+    """
+    cells = [(e.at, e.label, e.state, e.key, e.reason) for e in manifest.cells]
+    axes = [(axis.kind, axis.name, axis.values, axis.lora) for axis in manifest.axes]
+    shown = [
+        manifest.title, manifest.simulated, manifest.definition, axes, manifest.x, manifest.y, manifest.baseline,
+        manifest.highlighted, cells, settings,
+    ]  # fmt: skip
+    return hashlib.sha256(json.dumps(shown, default=str).encode("utf-8")).hexdigest()
 
 
 def to_dict(manifest: Manifest) -> dict[str, Any]:
     """Plain values for JSON; `from_dict` is the inverse. The entries' own values are not copied."""
-    values = {field.name: getattr(manifest, field.name) for field in fields(manifest)}
-    values["entries"] = [{field.name: getattr(entry, field.name) for field in _ENTRY} for entry in manifest.entries]
-    values["sheets"] = [asdict(sheet) for sheet in manifest.sheets]
-    return {"format": FORMAT, **values}
-
-
-_ENTRY = fields(Entry)
+    values = {"format": FORMAT, **{part.name: getattr(manifest, part.name) for part in fields(manifest)}}
+    for name, kind in (("axes", Axis), ("cells", Entry), ("sheets", SheetEntry)):
+        names = [part.name for part in fields(kind)]
+        values[name] = [{each: getattr(one, each) for each in names} for one in values[name]]
+    return values
 
 
 def from_dict(values: Mapping[str, Any]) -> Manifest:
-    """A manifest from `to_dict`'s values. Raises KeyError or TypeError when they are something else."""
+    """A manifest from `to_dict`'s values. Raises KeyError, TypeError or ValueError when they are something else."""
     if values["format"] != FORMAT:
-        raise KeyError(f"format {values['format']}")
+        raise ValueError(f"format {values['format']}")
     parts = {key: value for key, value in values.items() if key != "format"}
-    for name in ("seeds", "epochs", "weights"):
-        parts[name] = tuple(parts[name])
-    parts["entries"] = tuple(Entry(**entry) for entry in parts["entries"])
-    parts["sheets"] = tuple(SheetEntry(sheet["file"], tuple(sheet["seeds"])) for sheet in parts["sheets"])
-    return Manifest(**parts)
+    parts["axes"] = tuple(Axis(**{**axis, "values": tuple(axis["values"])}) for axis in parts["axes"])
+    parts["cells"] = tuple(Entry(**{**cell, "at": tuple(cell["at"])}) for cell in parts["cells"])
+    parts["sheets"] = tuple(SheetEntry(**{**sheet, "at": tuple(sheet["at"])}) for sheet in parts["sheets"])
+    parts["highlighted"] = tuple(tuple(at) for at in parts["highlighted"])
+    manifest = Manifest(**parts)
+    _check(manifest)
+    return manifest
+
+
+def _check(manifest: Manifest) -> None:
+    """What readers rely on: a file from elsewhere may say anything."""
+    places = [entry.at for entry in manifest.cells] + list(manifest.highlighted)
+    places += [sheet.at for sheet in manifest.sheets]
+    for at in places:
+        if len(at) != len(manifest.axes):
+            raise ValueError(f"a place of {len(at)} indexes among {len(manifest.axes)} axes")
+        for index, axis in zip(at, manifest.axes, strict=True):
+            if index is not None and not (type(index) is int and 0 <= index < len(axis.values)):
+                raise ValueError(f"no place {index!r} on the axis {axis.name!r}")
+    for index in (manifest.x, manifest.y):
+        if not (type(index) is int and -1 <= index < len(manifest.axes)):
+            raise ValueError(f"no axis {index!r}")
 
 
 def write(folder: Path, manifest: Manifest) -> Path:
     """Write the manifest into the grid's folder. Raises `StorageError`."""
-    return write_json(folder / MANIFEST_NAME, to_dict(manifest))
+    # Without indents: a grid of ten thousand cells would be thrice as large and take thrice as long.
+    text = json.dumps(to_dict(manifest), ensure_ascii=False, separators=(",", ":"))
+    return write_text(folder / MANIFEST_NAME, text + "\n")
 
 
 def find(folder: Path) -> Manifest | None:
@@ -172,7 +235,7 @@ def find(folder: Path) -> Manifest | None:
     values = read_json(folder / MANIFEST_NAME)
     try:
         return from_dict(values) if isinstance(values, dict) else None
-    except (KeyError, TypeError):
+    except (KeyError, TypeError, ValueError, AttributeError):
         return None
 
 

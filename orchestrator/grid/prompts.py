@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 
 _LORA_TAG = re.compile(r"<\s*(?:lora|lyco)\s*:[^<>]*>", re.IGNORECASE)
 # Stands where something was taken out until the commas around it are tidied; no prompt holds it.
@@ -22,6 +23,11 @@ def baseline_prompt(prompt: str, trigger: str) -> str:
         # Not \\b: a trigger may begin or end with a bracket, and ai_model_v1 must not be found in ai_model_v1-b.
         text = re.sub(rf"(?<![\w-]){re.escape(word)}(?![\w-])", _GAP, text, flags=re.IGNORECASE)
     return _tidy(text)
+
+
+def take_out(parts: Iterable[str | None]) -> str:
+    """The parts joined, with None for what was taken out: its comma or blank goes with it, as in `baseline_prompt`."""
+    return _tidy("".join(_GAP if part is None else part.replace(_GAP, "") for part in parts))
 
 
 def _tidy(text: str) -> str:

@@ -5,9 +5,10 @@ The time is said only where it was measured: the median of what the cache's proo
 
 from __future__ import annotations
 
+import functools
 import os
 import statistics
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -31,6 +32,9 @@ LONG_S = 3600.0
 MANY = 300
 #: Fewer like pictures than this give no median worth the name.
 _FEWEST = 3
+
+
+_Kind = tuple[Any, ...]
 
 
 @dataclass(frozen=True)
@@ -113,28 +117,47 @@ def together(prices: Sequence[Price]) -> Price:
 
 
 def time_for(recipes: Sequence[Recipe], cache: PictureCache) -> float | None:
-    """Seconds the recipes will take to draw, None where pictures like them were never timed."""
+    """Seconds the recipes will take to draw, None where pictures like them were never timed. Of a size or a number of
+    steps that was never drawn, by those of others.
+    """
     if not recipes:
         return 0.0
     timed = _timed(cache.folder / "pictures")
     total = 0.0
-    for kind, count in _count(_kind(recipe.to_dict()) for recipe in recipes).items():
-        seconds = timed.get(kind, [])
-        if len(seconds) < _FEWEST:
+    for kind, count in _count(_kind(functools.partial(getattr, recipe)) for recipe in recipes).items():
+        seconds = _seconds_of(kind, timed)
+        if seconds is None:
             return None
-        total += statistics.median(seconds) * count
+        total += seconds * count
     return total
 
 
-def _kind(recipe: dict[str, Any]) -> tuple[Any, ...]:
-    """What a picture's time depends on most."""
-    names = ("width", "height", "steps", "batch_size", "alwayson_scripts")
-    return (*(recipe.get(name) for name in names), bool(recipe.get("init_sha256")))
+def _seconds_of(kind: _Kind, timed: Mapping[_Kind, Sequence[float]]) -> float | None:
+    """The median of pictures of that kind; where there are none, by size × steps from those that differ in nothing
+    else.
+    """
+    if len(timed.get(kind, ())) >= _FEWEST:
+        return statistics.median(timed[kind])
+    like = [seconds / _work(other) for other, times in timed.items() if other[3:] == kind[3:] for seconds in times]
+    return statistics.median(like) * _work(kind) if len(like) >= _FEWEST else None
 
 
-def _timed(folder: Path) -> dict[tuple[Any, ...], list[float]]:
+def _work(kind: _Kind) -> float:
+    width, height, steps = kind[:3]
+    return float(width * height * steps)
+
+
+#: What a picture's time depends on most; the first three make its work.
+_DECISIVE = ("width", "height", "steps", "batch_size", "alwayson_scripts")
+
+
+def _kind(value_of: Callable[[str], Any]) -> _Kind:
+    return (*(value_of(name) for name in _DECISIVE), bool(value_of("init_sha256")))
+
+
+def _timed(folder: Path) -> dict[_Kind, list[float]]:
     """Seconds a picture of each kind cost the card, from the newest proofs."""
-    found: dict[tuple[Any, ...], list[float]] = {}
+    found: dict[_Kind, list[float]] = {}
     for path in _newest(folder):
         proof = read_json(path)
         recipe = proof.get("recipe") if isinstance(proof, dict) else None
@@ -143,7 +166,7 @@ def _timed(folder: Path) -> dict[tuple[Any, ...], list[float]]:
         # A request waits for the one in flight before it, so each is timed with the other; img2img and the webui's own
         # plots go alone.
         alone = recipe.get("init_sha256") or (proof.get("proof") or {}).get("drawn_by")
-        found.setdefault(_kind(recipe), []).append(float(proof["seconds"]) / (1 if alone else IN_FLIGHT))
+        found.setdefault(_kind(recipe.get), []).append(float(proof["seconds"]) / (1 if alone else IN_FLIGHT))
     return found
 
 
@@ -157,8 +180,8 @@ def _newest(folder: Path) -> list[Path]:
     return [Path(path) for _, path in sorted(dated, reverse=True)[:_NEWEST]]
 
 
-def _count(kinds: Any) -> dict[tuple[Any, ...], int]:
-    counted: dict[tuple[Any, ...], int] = {}
+def _count(kinds: Iterable[_Kind]) -> dict[_Kind, int]:
+    counted: dict[_Kind, int] = {}
     for kind in kinds:
         counted[kind] = counted.get(kind, 0) + 1
     return counted

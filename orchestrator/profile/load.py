@@ -12,7 +12,7 @@ from pydantic import BaseModel, ValidationError
 
 from orchestrator.errors import ProfileError, WorkspaceError
 from orchestrator.files import storage_error
-from orchestrator.profile.model import Profile
+from orchestrator.profile.model import FORMS, Profile
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -51,7 +51,7 @@ def parse_profile(text: str, source: Path | str) -> Profile:
 
 
 def _problem(error: Any, values: dict[str, Any], text: str) -> list[str]:
-    loc: tuple[int | str, ...] = error["loc"]
+    loc: tuple[int | str, ...] = tuple(step for step in error["loc"] if step not in FORMS)
     line = line_of(text, loc)
     place = f"line {line}: {_readable(loc, values)}" if line else _readable(loc, values)
     place = f"{place}: " if place else ""

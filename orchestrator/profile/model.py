@@ -9,7 +9,16 @@ from __future__ import annotations
 import unicodedata
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Discriminator,
+    Field,
+    Tag,
+    field_validator,
+    model_validator,
+)
 
 from orchestrator.files import file_stem
 
@@ -333,28 +342,93 @@ class Excluded(_Part):
             raise ValueError("give epoch_up_to, weight_up_to or both")
         return self
 
-    def holds(self, epoch: int, weight: float) -> bool:
-        """Whether the cell is left out."""
-        return (self.epoch_up_to is None or epoch <= self.epoch_up_to) and (
-            self.weight_up_to is None or weight <= self.weight_up_to + 1e-9
-        )
+    @property
+    def rule(self) -> str:
+        """The same as text."""
+        parts = [] if self.epoch_up_to is None else [f"epoch <= {self.epoch_up_to}"]
+        parts += [] if self.weight_up_to is None else [f"weight <= {self.weight_up_to:g}"]
+        return " and ".join(parts)
+
+
+AxisKind = Literal[
+    "epoch", "weight", "version", "lora", "prompt", "replace", "prompt weight", "seed", "sampler", "scheduler", "steps",
+    "cfg", "size", "checkpoint", "vae", "clip skip", "denoise", "negative prompt", "styles", "option",
+]  # fmt: skip
+#: Names of forms in the places of errors (`load` takes them out again): what is a table is judged as one.
+FORMS = AS_TABLE, AS_LIST, AS_TEXT = "as a table", "as a list", "as text"
+
+
+def _form(value: Any) -> str | None:
+    if isinstance(value, dict | BaseModel):
+        return AS_TABLE
+    return AS_LIST if isinstance(value, list | tuple) else AS_TEXT if isinstance(value, str) else None
+
+
+def _values(value: Any) -> Any:
+    each = value if isinstance(value, list | tuple) else [value]
+    if not all(isinstance(one, str | int | float) and not isinstance(one, bool) for one in each):
+        raise ValueError("write a list of texts or numbers, or a text such as 10-80 (+10)")
+    return value
+
+
+AxisValues = Annotated[str | int | float | tuple[str | int | float, ...], BeforeValidator(_values)]
+
+
+class GridAxis(_Part):
+    """One axis of a grid."""
+
+    kind: AxisKind
+    """What it varies."""
+    values: AxisValues
+    """A list, or text: `10-80 (+10)` by a step, `0.2-1.0 [5]` so many, `1-10`, `a, b`, `"one, with a comma", b`."""
+    name: str = ""
+    """What labels and rules call it; empty = its kind."""
+    of: str = ""
+    """Of `option` the option's name, of `prompt weight` the phrase."""
 
 
 class GridPlan(_Part):
-    """An epoch × weight grid at fixed seeds, with a baseline row."""
+    """A comparison grid. The short form is epoch × weight × seed; `axes` vary anything else."""
 
     name: Name
     """Names its sheets and its folder."""
-    prompt: Annotated[str, Field(min_length=1)]
-    """Of every cell; the baseline row goes without the trigger."""
+    prompt: str = ""
+    """Of every cell, unless an axis gives prompts; the baseline goes without the trigger."""
+    negative_prompt: str | None = None
+    """Empty text = none; left out = that of [generation]."""
     seeds: Annotated[tuple[Seed, ...], Field(min_length=1)] = (123456789,)
-    """One sheet for each."""
+    """One page for each."""
     epochs: tuple[Epoch, ...] = ()
-    """Empty = every saved epoch."""
+    """Empty = every saved epoch. With `axes` it counts only where it is written."""
     weights: Annotated[tuple[Weight, ...], Field(min_length=1)] = (0.2, 0.4, 0.6, 0.8, 1.0)
-    """The columns."""
-    exclude: tuple[Excluded, ...] = ()
-    """Cells that need not be drawn."""
+    """The columns. With `axes` they count only where they are written."""
+    axes: Annotated[
+        Annotated[dict[str, AxisValues], Tag(AS_TABLE)] | Annotated[tuple[GridAxis, ...], Tag(AS_LIST)],
+        Discriminator(
+            _form, custom_error_type="axes", custom_error_message='write them as { steps = "10-40 (+10)", … }'
+        ),
+    ] = ()
+    """Further axes, in their order: `{ steps = "10-40 (+10)", cfg = "4, 6, 8" }`, or tables `[[grids.axes]]`."""
+    x: str = ""
+    """The axis that lies across, by kind or name; empty = the second."""
+    y: str = ""
+    """The axis that lies down; empty = the first. The others are pages."""
+    baseline: bool | None = None
+    """Whether there are cells without LoRA and trigger; left out = wherever a LoRA is varied."""
+    exclude: tuple[
+        Annotated[
+            Annotated[str, Tag(AS_TEXT)] | Annotated[Excluded, Tag(AS_TABLE)],
+            Discriminator(_form, custom_error_type="rule", custom_error_message="write a rule: epoch <= 20"),
+        ],
+        ...,
+    ] = ()
+    """Cells that need not be drawn, as rules over the axes: `epoch <= 20 and weight <= 0.6`."""
+    loras: tuple[UsedLora, ...] = ()
+    """Further LoRA files every cell but the baseline is drawn with."""
+    init: str = ""
+    """The picture img2img starts from; a relative path starts at the workspace. Empty = txt2img."""
+    denoising_strength: Annotated[float, Field(ge=0.0, le=1.0)] = 0.45
+    """With `init`: how far it may be left."""
 
     @field_validator("seeds", "epochs", "weights")
     @classmethod

@@ -10,10 +10,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
+from orchestrator.a1111.models import Generated
 from orchestrator.errors import AnswerLost, ServerError
 from orchestrator.files import read_json, write_json
 from orchestrator.render.patience import Patience
-from orchestrator.render.payload import payload
+from orchestrator.render.payload import payload, route, settling
 from orchestrator.render.proof import differences, picture_problems, pixels_of
 from orchestrator.render.recipe import LoraUse, Recipe
 from orchestrator.render.server import Server
@@ -74,7 +75,7 @@ def not_applied(server: Server, recipes: Iterable[Recipe], memory: Path, patienc
     uses: dict[str, tuple[LoraUse, Recipe]] = {}
     for recipe in recipes:
         for use in recipe.loras:
-            if use.weight and not known.get(_name(server, use)):
+            if use.weight and not known.get(_name(server, use, recipe)):
                 uses.setdefault(use.sha256, (use, recipe))
     refused: set[str] = set()
     bare: dict[str, bytes | None] = {}
@@ -88,15 +89,20 @@ def not_applied(server: Server, recipes: Iterable[Recipe], memory: Path, patienc
             continue
         applied = is_applied(server, use, recipe, without=without, patience=patience)
         if applied:
-            known[_name(server, use)] = True
+            known[_name(server, use, recipe)] = True
             write_json(memory / _MEMORY, known, durable=False)
         elif applied is not None:
             refused.add(sha256)
     return frozenset(refused)
 
 
-def _name(server: Server, use: LoraUse) -> str:
-    return f"{server.version} {server.checkpoint_hash} {use.sha256}"
+def _name(server: Server, use: LoraUse, recipe: Recipe) -> str:
+    return f"{server.version} {recipe.checkpoint_hash or server.checkpoint_hash} {use.sha256}"
+
+
+def pixels_now(server: Server, recipe: Recipe, patience: Patience) -> bytes | None:
+    """The pixels of a proven picture of `recipe`, drawn anew whatever the cache has; None where it cannot be had."""
+    return _pixels(server, recipe, patience)
 
 
 def _canary(server: Server, like: Recipe | None) -> Recipe:
@@ -114,10 +120,18 @@ def _pixels(server: Server, recipe: Recipe, patience: Patience) -> bytes | None:
     """The pixels of a proven picture: one drawn without a LoRA it should have says nothing."""
     for _ in range(_TRIES):
         try:
-            answer = persist(server.client, lambda: server.client.txt2img(payload(recipe, server)), patience)
+            answer = persist(server.client, lambda: _draw(server, recipe), patience)
         except AnswerLost:
             return None  # it ends the server whenever it is drawn: its cells will say so one by one
-        found = differences(recipe, answer, server.samplers.get(recipe.sampler, ""))
+        standing = {**server.standing, **recipe.own_options}
+        found = differences(recipe, answer, server.samplers.get(recipe.sampler, ""), standing)
         if not found and not picture_problems(recipe, answer.pictures[0]):
             return pixels_of(answer.pictures[0])
     return None
+
+
+def _draw(server: Server, recipe: Recipe) -> Generated:
+    if route(recipe) == "txt2img":
+        return server.client.txt2img(payload(recipe, server))
+    server.client.txt2img(settling(recipe, server))
+    return server.client.img2img(payload(recipe, server))

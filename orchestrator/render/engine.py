@@ -13,13 +13,13 @@ from typing import Any
 from orchestrator.errors import OrchestratorError, ProofError, ServerUnreachable, ToolError
 from orchestrator.render import overrides
 from orchestrator.render.cache import PictureCache
-from orchestrator.render.canary import not_applied
+from orchestrator.render.canary import not_applied, pixels_now
 from orchestrator.render.dispatch import Dispatcher
 from orchestrator.render.host import Drawn, Failed, Host, Keeper
 from orchestrator.render.orders import Order, orders
 from orchestrator.render.patience import Patience
 from orchestrator.render.payload import all_overridden
-from orchestrator.render.proof import record
+from orchestrator.render.proof import pixels_of, record
 from orchestrator.render.recipe import Recipe
 from orchestrator.render.replaced import refuse_replaced
 from orchestrator.render.same import that_draw_alike
@@ -86,9 +86,34 @@ class Renderer:
         """How many pictures would have to be drawn."""
         return sum(not self.cache.has(key) for key in {recipe.key for recipe in recipes})
 
-    def render(self, recipes: Sequence[Recipe], on_picture: OnPicture | None = None) -> list[Picture]:
+    def clean_load(self, recipes: Sequence[Recipe]) -> None:
+        """Have the checkpoint loaded anew before pictures that must be free of any LoRA, if one of them is missing.
+
+        Forge reads its file again; A1111 moves it out of the card and back, and takes a LoRA out by the weights it has
+        saved. Whether something stayed behind all the same is told by `drawn_again`.
+        """
+        if not self.missing(recipes):
+            return
+        with contextlib.suppress(OrchestratorError):
+            # It loads by itself with the next picture; a webui that cannot unload goes on as it is.
+            self.server.client.unload_checkpoint()
+            self.server.client.reload_checkpoint()
+
+    def drawn_again(self, recipe: Recipe) -> bool | None:
+        """Whether a picture that is in the cache comes out with the same pixels now; None = it could not be drawn."""
+        try:
+            before = pixels_of(self.cache.picture(recipe.key).read_bytes())
+            now = pixels_now(self._sure.get(self.server.client.url, self.server), recipe, self.patience)
+        except (OrchestratorError, OSError):
+            return None
+        return None if now is None else now == before
+
+    def render(
+        self, recipes: Sequence[Recipe], on_picture: OnPicture | None = None, *, as_given: bool = False
+    ) -> list[Picture]:
         """The pictures of `recipes`, in their order; equal recipes are drawn once.
 
+        They are drawn in the order that costs least, or `as_given`.
         Pictures are kept one by one as they arrive. One that A1111 refuses or that is not proven carries its error and
         does not stop the others, unless the first ones all fail. Raises `InputError` before anything is drawn when a
         name is unknown to the server, `ServerUnreachable` when the server stays away, `StorageError` when the disk is
@@ -109,7 +134,7 @@ class Renderer:
         if to_draw:
             listed = self.server.client.loras() if any(recipe.loras for recipe in to_draw) else []
             refuse_unknown(self.server, to_draw, listed)
-            with self._drawing(to_draw, hopeful=bool(done)) as pictures:
+            with self._drawing(to_draw, hopeful=bool(done), as_given=as_given) as pictures:
                 for picture in pictures:
                     # Of a batch that is drawn again for one of its pictures, the others were not asked for.
                     if picture.key in wanted and picture.key not in done:
@@ -118,7 +143,7 @@ class Renderer:
         return [done[recipe.key] for recipe in recipes]
 
     @contextlib.contextmanager
-    def _drawing(self, to_draw: Sequence[Recipe], *, hopeful: bool) -> Iterator[Iterator[Picture]]:
+    def _drawing(self, to_draw: Sequence[Recipe], *, hopeful: bool, as_given: bool) -> Iterator[Iterator[Picture]]:
         asked = [self._sure.get(server.client.url, server) for server in self._servers(to_draw)]
         servers = that_draw_alike(asked, to_draw, self.patience, self.say)
         self._sure.update({server.client.url: server for server in servers})
@@ -128,7 +153,7 @@ class Renderer:
         refused: frozenset[str] = frozenset()
         for server in servers:
             refused |= not_applied(server, to_draw, self.cache.folder, self.patience)
-        work = _Work(self, servers, orders(to_draw), refused)
+        work = _Work(self, servers, orders(to_draw, as_given=as_given), refused)
         try:
             yield work.pictures(hopeful=hopeful)
         finally:
@@ -140,8 +165,11 @@ class Renderer:
                         self.say(f"{server.client.url} had kept {name} from a request; it is put back")
 
     def _servers(self, to_draw: Sequence[Recipe]) -> list[Server]:
-        # img2img draws a little of its noise from what the request before left behind: one server, one at a time.
-        return [self.server] if any(recipe.init_sha256 for recipe in to_draw) else [self.server, *self.others]
+        # img2img draws a little of its noise from what the request before left behind: one server, one at a time. And
+        # the others were held against this one with a single checkpoint and VAE.
+        models = {(recipe.checkpoint_hash, recipe.vae_hash) for recipe in to_draw}
+        alone = len(models) > 1 or any(recipe.init_sha256 for recipe in to_draw)
+        return [self.server] if alone else [self.server, *self.others]
 
 
 class _Work:

@@ -229,9 +229,9 @@ class Host:
         for recipe in order.recipes:
             default = self.server.samplers.get(recipe.sampler, "")
             place = recipe.batch_position
-            found = differences(recipe, answer, default, self.server.standing) or picture_problems(
-                recipe, answer.pictures[place], infotext_of(answer, place)
-            )
+            found = differences(
+                recipe, answer, default, {**self.server.standing, **recipe.own_options}
+            ) or picture_problems(recipe, answer.pictures[place], infotext_of(answer, place))
             if found:
                 return found
         return []

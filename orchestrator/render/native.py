@@ -38,8 +38,11 @@ class NativeRenderer:
 
     inner: Renderer
 
-    def render(self, recipes: Sequence[Recipe], on_picture: OnPicture | None = None) -> list[Picture]:
-        """The pictures of `recipes`, in their order, as `Renderer.render` hands them out.
+    def render(
+        self, recipes: Sequence[Recipe], on_picture: OnPicture | None = None, *, as_given: bool = False
+    ) -> list[Picture]:
+        """The pictures of `recipes`, in their order, as `Renderer.render` hands them out; `as_given` holds for what
+        fits no plot.
 
         What fits no plot (baseline, single cells, what is cached) comes first. The cells of a plot arrive together when
         it is done; each is proven and kept like any other picture, and one that failed is not tried again. Ctrl-C
@@ -49,7 +52,7 @@ class NativeRenderer:
         missing = {recipe.key: recipe for recipe in recipes if not self.inner.cache.has(recipe.key)}
         plots = self._plots(missing.values()) if missing else []
         if not plots:
-            return self.inner.render(recipes, on_picture)
+            return self.inner.render(recipes, on_picture, as_given=as_given)
         server = make_sure(self.inner.server)
         script = read_script(server.client.script_info())
         plotted = [recipe for plot in plots for recipe in plot.recipes]
@@ -61,21 +64,38 @@ class NativeRenderer:
             refused = not_applied(server, plotted, self.inner.cache.folder, self.inner.patience)
             if refused:
                 plots = self._plots(r for r in missing.values() if not refused & {use.sha256 for use in r.loras})
-            return self._render(recipes, plots, script, server, on_picture or (lambda picture: None))
+            report = on_picture or (lambda picture: None)
+            return self._render(recipes, plots, script, server, report, as_given=as_given)
         finally:
             # What the drawing ended with matters more than a server that is gone.
             with contextlib.suppress(OrchestratorError):
                 put_back(server.client, before)
 
+    def clean_load(self, recipes: Sequence[Recipe]) -> None:
+        """As `Renderer.clean_load`."""
+        self.inner.clean_load(recipes)
+
+    def drawn_again(self, recipe: Recipe) -> bool | None:
+        """As `Renderer.drawn_again`."""
+        return self.inner.drawn_again(recipe)
+
     def _plots(self, recipes: Iterable[Recipe]) -> list[Plot]:
         return plan_plots(recipes, float(self.inner.server.client.options()["img_max_size_mp"]))
 
     def _render(
-        self, recipes: Sequence[Recipe], plots: Sequence[Plot], script: PlotScript, server: Server, report: OnPicture
+        self,
+        recipes: Sequence[Recipe],
+        plots: Sequence[Plot],
+        script: PlotScript,
+        server: Server,
+        report: OnPicture,
+        *,
+        as_given: bool,
     ) -> list[Picture]:
         plotted = {recipe.key for plot in plots for recipe in plot.recipes}
         singles = [recipe for recipe in recipes if recipe.key not in plotted]
-        done = {picture.key: picture for picture in self.inner.render(singles, report)} if singles else {}
+        pictures = self.inner.render(singles, report, as_given=as_given) if singles else []
+        done = {picture.key: picture for picture in pictures}
         for plot in plots:
             hopeful = any(not picture.error for picture in done.values())
             try:

@@ -33,9 +33,9 @@ class Order:
         return bool(self.recipes[0].init_sha256)
 
 
-def orders(recipes: Iterable[Recipe]) -> list[Order]:
+def orders(recipes: Iterable[Recipe], *, as_given: bool = False) -> list[Order]:
     """The requests that draw `recipes`, in the cheapest order; a batch is asked for whole even if one picture is
-    missing.
+    missing. With `as_given` they stay in their order, which somebody has thought about.
 
     Checkpoint and VAE outermost, then LoRA file, its weight, the prompt, the seed. Measured on 1.10.1: another LoRA
     file costs twice another weight, so this is 1.8 times faster than LoRA innermost. Pictures without LoRA come first:
@@ -50,7 +50,7 @@ def orders(recipes: Iterable[Recipe]) -> list[Order]:
         if first.key not in asked:
             members = (first.evolve(seed=first.seed + k, batch_position=k) for k in range(recipe.batch_size))
             asked[first.key] = Order(tuple(members))
-    return sorted(asked.values(), key=_cost_of_change)
+    return list(asked.values()) if as_given else sorted(asked.values(), key=_cost_of_change)
 
 
 def _cost_of_change(order: Order) -> tuple[object, ...]:

@@ -81,7 +81,9 @@ def overridden(recipe: Recipe, server: Server) -> dict[str, Any]:
     settings: dict[str, Any] = {"CLIP_stop_at_last_layers": recipe.clip_skip}
     if recipe.checkpoint:
         settings["sd_model_checkpoint"] = recipe.checkpoint
-    return settings | (vae_settings(server) if recipe.vae else {})
+    if recipe.vae:
+        settings |= vae_settings(server, recipe.vae)
+    return settings | recipe.own_options
 
 
 def all_overridden(recipes: Iterable[Recipe], server: Server) -> dict[str, list[Any]]:

@@ -37,12 +37,18 @@ def plan_plots(recipes: Iterable[Recipe], max_megapixels: float = 200.0) -> list
     """The plots that draw as many of `recipes` as complete rectangles hold, largest first; the rest fits none.
 
     `max_megapixels` is the server's own limit (its option img_max_size_mp, 200 as installed). Recipes with an init
-    picture (their noise depends on the picture before), in batches or with extensions are left out: that they come out
-    the same was not observed.
+    picture (their noise depends on the picture before), in batches, with extensions or options of their own are left
+    out: that they come out the same was not observed.
     """
     groups: dict[object, dict[_Place, Recipe]] = {}
     for recipe in recipes:
-        if not recipe.loras or recipe.init_sha256 or recipe.batch_size != 1 or recipe.alwayson_scripts:
+        if (
+            not recipe.loras
+            or recipe.init_sha256
+            or recipe.batch_size != 1
+            or recipe.alwayson_scripts
+            or recipe.options
+        ):
             continue
         varied, *fixed = recipe.loras
         same = (recipe.evolve(loras=tuple(fixed), seed=0), recipe.checkpoint, recipe.vae)

@@ -11,8 +11,9 @@ import json
 import math
 import re
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, replace
-from functools import cached_property
+from dataclasses import asdict, dataclass, field, fields
+from functools import cached_property, lru_cache
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +45,7 @@ class Recipe:
     `batch_size` > 1 draws other pixels than 1 (by a level here and there, measured), so it is part of the recipe; the
     picture is number `batch_position` (from 0) of its batch, whose first has the seed `seed - batch_position`.
     `alwayson_scripts` is the JSON text of what goes to extensions (ADetailer, ControlNet …), empty = nothing.
+    `options` likewise is the JSON text of the webui's options that are set for this picture alone.
     `server_version` names the fork and its version, which draw other pixels; `settings_hash` the webui's settings that
     do and that no request can override.
 
@@ -73,6 +75,7 @@ class Recipe:
     batch_size: int = 1
     batch_position: int = 0
     alwayson_scripts: str = ""
+    options: str = ""
     checkpoint: str = field(default="", compare=False)
     vae: str = field(default="", compare=False)
     init_path: Path | None = field(default=None, compare=False)
@@ -83,14 +86,26 @@ class Recipe:
         """The prompt as A1111 gets it, with the LoRA tags in front."""
         return " ".join([*(lora.tag for lora in self.loras), self.prompt]) if self.loras else self.prompt
 
+    @property
+    def own_options(self) -> dict[str, Any]:
+        """The webui's options set for this picture alone."""
+        return dict(json.loads(self.options)) if self.options else {}
+
     @cached_property
     def key(self) -> str:
         """The sha256 (64 hex digits) of the canonical recipe. Raises ValueError for NaN or infinite numbers."""
         return hashlib.sha256(canonical(self).encode("utf-8")).hexdigest()
 
     def evolve(self, **changes: Any) -> Recipe:
-        """A copy with some fields changed."""
-        return replace(self, **changes)
+        """A copy with some fields changed. Raises TypeError for a field there is not."""
+        if unknown := changes.keys() - _FIELDS:
+            raise TypeError(f"a recipe has no {', '.join(sorted(unknown))}")
+        # `dataclasses.replace` takes ten times as long, and a grid makes a hundred thousand of these.
+        values = {**self.__dict__, **changes}
+        values.pop("key", None)
+        changed = object.__new__(Recipe)
+        changed.__dict__.update(values)
+        return changed
 
     def small(self, side: int, steps: int, seed: int = 1) -> Recipe:
         """A small txt2img picture (pixels a side) with the same checkpoint, sampler, prompt and LoRA: for probes."""
@@ -101,7 +116,9 @@ class Recipe:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON; `from_dict` is the inverse."""
-        values = asdict(self)
+        # `asdict` would copy every value deeply.
+        values: dict[str, Any] = {name: getattr(self, name) for name in _IN_ORDER}
+        values["loras"] = [asdict(lora) for lora in self.loras]
         for place in ("init_path", "mask_path"):
             values[place] = str(values[place]) if values[place] else None
         return values
@@ -116,18 +133,42 @@ def from_dict(values: dict[str, Any]) -> Recipe:
 
 
 def canonical(recipe: Recipe) -> str:
-    """The text the key is made from: sorted JSON; numbers that are equal are written equally (1 and 1.0)."""
-    values = recipe.to_dict()
-    for place in ("checkpoint", "vae", "init_path", "mask_path"):
-        del values[place]
+    """The text the key is made from: sorted JSON; numbers that are equal are written equally (1 and 1.0).
+
+    What stands before the seed and behind it is kept: most of what the cells of a grid say is the same. Raises
+    ValueError for NaN or infinite numbers.
+    """
+    return (
+        f'{{{_written(_BEFORE_SEED, _before(recipe))},"seed":{recipe.seed},{_written(_BEHIND_SEED, _behind(recipe))}}}'
+    )
+
+
+_IN_ORDER = tuple(part.name for part in fields(Recipe))
+_FIELDS = frozenset(_IN_ORDER)
+#: Fields that came later and are in the key only where they say something, so that older keys stay as they were.
+_WHEN_GIVEN = frozenset({"options"})
+_KEYED = sorted(part.name for part in fields(Recipe) if part.compare)
+_BEFORE_SEED = tuple(name for name in _KEYED if name < "seed")
+_BEHIND_SEED = tuple(name for name in _KEYED if name > "seed")
+_before, _behind = attrgetter(*_BEFORE_SEED), attrgetter(*_BEHIND_SEED)
+
+
+@lru_cache(maxsize=8192)
+def _written(names: tuple[str, ...], values: tuple[Any, ...]) -> str:
+    """`"name":value` for each, without the braces; the format stands in its place among those before the seed."""
+    said = {name: value for name, value in zip(names, values, strict=True) if value or name not in _WHEN_GIVEN}
+    if "loras" in said:
+        said["loras"] = _named(said["loras"])
+        said["format"] = RECIPE_FORMAT
+    text = json.dumps(equal_numbers(said), sort_keys=True, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    return text[1:-1]
+
+
+def _named(loras: tuple[LoraUse, ...]) -> list[dict[str, str]]:
     # Neither the stem nor the shown hash decides a pixel; the file's content and the weight do. A1111 keeps the tag's
     # text out of CLIP.
     # The weight as it stands in the tag: two that give the same tag draw the same picture.
-    values["loras"] = [
-        {"sha256": lora.sha256, "weight": number(lora.weight)} for lora in recipe.loras if number(lora.weight) != "0"
-    ]
-    values["format"] = RECIPE_FORMAT
-    return json.dumps(equal_numbers(values), sort_keys=True, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    return [{"sha256": use.sha256, "weight": number(use.weight)} for use in loras if number(use.weight) != "0"]
 
 
 def equal_numbers(value: Any) -> Any:

@@ -30,6 +30,8 @@ from orchestrator.render.standing import settings_hash, standing
 from orchestrator.render.waiting import persist
 
 _MEMORY = "servers.json"
+#: Checkpoints and VAEs of one server whose facts are kept: those of a large grid over both.
+_MOST_REMEMBERED = 64
 
 
 @dataclass(frozen=True)
@@ -55,6 +57,8 @@ class Server:
     schedulers: Mapping[str, str]
     simulated: bool
     vae_path: str = ""
+    #: Where each VAE lies, on servers that are asked for it by its path (Forge).
+    vae_paths: Mapping[str, str] = field(default_factory=dict, compare=False)
     aliases: Mapping[str, str] = field(default_factory=dict)
     #: Options of the webui that change pixels and that a request cannot override.
     standing: Mapping[str, Any] = field(default_factory=dict)
@@ -102,6 +106,7 @@ def connect(client: A1111, checkpoint: str = "", vae: str = "", *, memory: Path 
         vae=vae,
         vae_hash="",
         vae_path=vae_path,
+        vae_paths={} if dialect.has_sd_vae else {known.model_name: known.filename for known in client.vaes()},
         samplers={s.name: s.options.get("scheduler", "automatic") for s in samplers},
         schedulers={name: s.label for s in schedulers for name in (s.name, s.label)},
         aliases={alias: s.name for s in samplers for alias in s.aliases},
@@ -244,13 +249,17 @@ def _request_problems(recipe: Recipe) -> list[str]:
     return []
 
 
-def vae_settings(server: Server) -> dict[str, Any]:
-    """The override_settings that ask for the server's VAE. Forge knows it as an additional module, by its path."""
-    if not server.vae:
+def vae_settings(server: Server, vae: str = "") -> dict[str, Any]:
+    """The override_settings that ask for `vae` (empty = the server's). Forge knows it as an additional module, by its
+    path.
+    """
+    wanted = vae or server.vae
+    if not wanted:
         return {}
     if server.dialect.has_sd_vae:
-        return {"sd_vae": server.vae}
-    return {"forge_additional_modules": [server.vae_path] if server.vae_path else []}
+        return {"sd_vae": wanted}
+    path = server.vae_path if wanted == server.vae else server.vae_paths.get(wanted, "")
+    return {"forge_additional_modules": [path] if path else []}
 
 
 def _draw_probe(server: Server, entry: Checkpoint | None) -> tuple[GenerationInfo, Checkpoint | None]:
@@ -324,7 +333,7 @@ def _remember(server: Server, options: Mapping[str, Any], entry: Checkpoint | No
     path = server.memory / _MEMORY
     everything = read_json(path) or {}
     # The newest few: one for each checkpoint and VAE that this workspace draws with.
-    known = dict(list((everything.get(server.client.url) or {}).items())[-7:])
+    known = dict(list((everything.get(server.client.url) or {}).items())[-(_MOST_REMEMBERED - 1) :])
     known[_fingerprint(server, options, entry)] = {key: getattr(server, key) for key in _REMEMBERED}
     write_json(path, {**everything, server.client.url: known}, durable=False)
 

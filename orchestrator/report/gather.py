@@ -200,7 +200,7 @@ def _deployed_stems(profile: Profile, workspace: Workspace) -> dict[str, str]:
     loras = (
         lora
         for grid in _grids(profile, workspace).values()
-        for entry in grid.entries
+        for entry in grid.cells
         for lora in (grid.recipe_of(entry) or {}).get("loras", ())
     )
     return {lora["sha256"]: lora["stem"] for lora in loras}
@@ -228,16 +228,18 @@ def _tilt(profile: Profile, workspace: Workspace) -> list[content.TiltRow]:
     folder = workspace.grid(f"{version} {profile.grids[0].name}")
     manifest = manifests.find(folder)
     if manifest:
-        drawn = [entry for entry in manifest.entries if entry.picture]
-        weight = min(manifest.weights, key=lambda w: abs(w - TILT_WEIGHT))
-        bare = [folder / entry.picture for entry in drawn if entry.epoch is None]
-        with_lora = [folder / entry.picture for entry in drawn if entry.epoch is not None and entry.weight == weight]
+        drawn = [entry for entry in manifest.cells if entry.picture]
+        weights = manifest.axis("weight")
+        weight = min(weights.values, key=lambda text: abs(float(text) - TILT_WEIGHT)) if weights else None
+        bare = [folder / entry.picture for entry in drawn if entry.is_baseline]
+        with_lora = [
+            folder / entry.picture
+            for entry in drawn
+            if not entry.is_baseline and manifest.value_of(entry, "weight") == weight
+        ]
         rows.append(content.TiltRow(version, f"{manifest.name}: without LoRA", _rolls(bare, workspace), "baseline"))
-        rows.append(
-            content.TiltRow(
-                version, f"{manifest.name}: weight {weight:g}, all epochs", _rolls(with_lora, workspace), "lora"
-            )
-        )
+        words = "with LoRA" if weight is None else f"weight {weight}, all epochs"
+        rows.append(content.TiltRow(version, f"{manifest.name}: {words}", _rolls(with_lora, workspace), "lora"))
     return [row for row in rows if row.rolls]
 
 

@@ -6,7 +6,7 @@ import hashlib
 import io
 import os
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +14,10 @@ from pathlib import Path
 from PIL import Image
 
 from orchestrator.errors import PictureError
-from orchestrator.files import open_picture, write_bytes
+from orchestrator.files import open_picture, sha256_file, write_bytes
+from orchestrator.grid import png_stream
+from orchestrator.grid.manifest import Manifest, SheetEntry
+from orchestrator.grid.sheet import preview
 from orchestrator.report.content import ReportContent, ReportPicture
 
 FOLDER = "pictures"
@@ -70,9 +73,18 @@ def copy_pictures(paths: Iterable[Path], report: Path, side: int) -> dict[Path, 
         return dict(zip(wanted, pool.map(lambda path: _copy(path, report, side), wanted), strict=True))
 
 
-def copy_sheet(path: Path, report: Path, *, side: int = 4096, thumb: int = 720) -> Copy:
-    """A JPEG of a grid's sheet and a small one of it. The sheet itself stays in the grid's folder."""
-    return _encode(path, report, side, thumb, "JPEG")
+def copy_sheet(
+    folder: Path, manifest: Manifest, sheet: SheetEntry, report: Path, *, side: int = 4096, thumb: int = 720
+) -> Copy:
+    """A JPEG of one of a grid's sheets and a small one of it. The sheet itself stays in the grid's `folder`."""
+    path = folder / sheet.file
+    try:
+        size = png_stream.read_size(path) or (0, 0)
+        digest = sha256_file(path)[:20]
+    except OSError as error:
+        return Copy(error=f"{path.name} cannot be read: {error.strerror or error}")
+    # Sheets may be larger than any picture we would open.
+    return _copied(digest, size, report, (side, thumb), "JPEG", lambda: preview(folder, manifest, sheet, side))
 
 
 def remove_unused(report: Path, used: Iterable[str]) -> None:
@@ -92,22 +104,33 @@ def _encode(path: Path, report: Path, side: int, thumb: int, kind: str) -> Copy:
     try:
         digest = hashlib.sha256(path.read_bytes()).hexdigest()[:20]
         with Image.open(path) as header:
-            width, height = header.size
+            size = header.size
     except OSError as error:
         return Copy(error=f"{path.name} cannot be read: {error.strerror or 'it is not a picture in a format we know'}")
+    return _copied(digest, size, report, (side, thumb), kind, lambda: open_picture(path))
+
+
+def _copied(
+    digest: str,
+    size: tuple[int, int],
+    report: Path,
+    sides: tuple[int, int],
+    kind: str,
+    opened: Callable[[], Image.Image],
+) -> Copy:
     suffix = "webp" if kind == "WEBP" else "jpg"
-    names = {size: f"{FOLDER}/{digest}-{size}.{suffix}" for size in (side, thumb)}
-    missing = {size: name for size, name in names.items() if not _is_there(report / name)}
+    names = {side: f"{FOLDER}/{digest}-{side}.{suffix}" for side in sides}
+    missing = {side: name for side, name in names.items() if not _is_there(report / name)}
     if missing:
         try:
-            picture = open_picture(path)
+            picture = opened()
         except PictureError as error:
             return Copy(error=error.what)
-        for size, name in sorted(missing.items(), reverse=True):
+        for side, name in sorted(missing.items(), reverse=True):
             # The smaller one from the larger: an eighth of the pixels to go through.
-            picture.thumbnail((size, size), Image.Resampling.LANCZOS)
+            picture.thumbnail((side, side), Image.Resampling.LANCZOS)
             write_bytes(report / name, _encoded(picture, kind), durable=False)
-    return Copy(names[side], names[thumb], width, height)
+    return Copy(names[sides[0]], names[sides[1]], *size)
 
 
 def _is_there(path: Path) -> bool:

@@ -71,7 +71,7 @@ def write_report(folder: Path, content: ReportContent) -> Path:
         for grid in version.grids
     }
     named = [picture.path for picture in all_pictures(content) if picture.path is not None and not picture.error]
-    in_grids = [at / entry.picture for (_, at), grid in sources.items() for entry in grid.entries if entry.picture]
+    in_grids = [at / entry.picture for (_, at), grid in sources.items() for entry in grid.cells if entry.picture]
     copies = copy_pictures([*named, *in_grids], folder, full_side(len({*named, *in_grids})))
     grids: dict[str, list[ShownGrid]] = {}
     for version in content.versions:
@@ -128,28 +128,25 @@ def _grid(
     place = f"grids/{file_stem(f'{version.name}-{source.name}')}"
     up = "../../"
     entries = []
-    for entry in source.entries:
+    for entry in source.cells:
         copy = copies.get(section.folder / entry.picture) if entry.picture else None
         if copy is None or copy.full:
             entries.append(dataclasses.replace(entry, picture=up + copy.full if copy else ""))
         else:
             entries.append(dataclasses.replace(entry, picture="", state="failed", reason=copy.error))
     sheets = [
-        (_sheet_name(sheet.seeds), sheet, copy_sheet(section.folder / sheet.file, folder)) for sheet in source.sheets
+        (source.words_of(sheet), sheet, copy_sheet(section.folder, source, sheet, folder)) for sheet in source.sheets
     ]
     shown = [dataclasses.replace(sheet, file=up + copy.full) for _, sheet, copy in sheets if copy.full]
-    write_viewer(folder / place, dataclasses.replace(source, entries=tuple(entries), sheets=tuple(shown)))
+    thumbnails = {up + copy.full: up + copy.thumb for copy in copies.values() if copy.full}
+    write_viewer(folder / place, dataclasses.replace(source, cells=tuple(entries), sheets=tuple(shown)), thumbnails)
     return ShownGrid(
         title=section.title or source.title,
         summary=source.summary,
-        prompt=source.prompt,
+        prompt=" / ".join(source.prompts[:3]) + (" / …" if len(source.prompts) > 3 else ""),
         viewer=quote(f"{place}/{VIEWER_NAME}"),
         sheets=tuple((name, copy) for name, _, copy in sheets),
     )
-
-
-def _sheet_name(seeds: Sequence[int]) -> str:
-    return f"seed {seeds[0]}" if len(seeds) == 1 else "all seeds side by side"
 
 
 def _page(content: ReportContent, pictures: _Pictures, grids: Mapping[str, Sequence[ShownGrid]]) -> str:

@@ -15,16 +15,13 @@ from pathlib import Path
 import psutil
 
 from orchestrator.a1111.client import A1111
-from orchestrator.grid.cells import plan
 from orchestrator.grid.render import render_grid
-from orchestrator.profile.model import GridPlan
 from orchestrator.render.cache import PictureCache
 from orchestrator.render.engine import Renderer
-from orchestrator.render.recipe import LoraUse, Recipe
 from orchestrator.render.server import connect
 from orchestrator.sandbox import server as sandbox
 from orchestrator.sandbox.a1111.settings import Settings
-from tests.integration.grid_samples import STARTER, Deployed, File
+from tests.integration.grid_samples import STARTER, Deployed, File, grid_of, starter, tiny
 
 LIMIT_MS, LIMIT_MB, LIMIT_AGAIN_S = 15, 150, 1.5
 
@@ -32,25 +29,20 @@ LIMIT_MS, LIMIT_MB, LIMIT_AGAIN_S = 15, 150, 1.5
 def draw(url: str, folder: Path, epochs: int, weights: int, seeds: int, side: int) -> dict[str, float]:
     """Draw epochs × weights × seeds; seconds, CPU seconds and peak memory of this process above idle (MB)."""
     with A1111(url) as client:
-        server = connect(client, memory=folder / "cache")
-        entry = next(each for each in client.loras() if each.name == STARTER)
-        shown = str(entry.metadata["sshs_model_hash"])[:12]
-
-        def make(prompt: str, seed: int, loras: tuple[LoraUse, ...]) -> Recipe:
-            return Recipe(
-                prompt=prompt, seed=seed, loras=loras, width=side, height=side, steps=2,
-                checkpoint=server.checkpoint, checkpoint_hash=server.checkpoint_hash, server_version=server.version,
-            )  # fmt: skip
-
         # Whatever is imported at the first use belongs to idle.
-        renderer = Renderer(server, PictureCache(folder / "cache"))
-        warm = GridPlan(name="warm", prompt="x", seeds=(1,), weights=(1.0,))
+        renderer = Renderer(connect(client, memory=folder / "cache"), PictureCache(folder / "cache"))
+        shown, settings = starter(renderer).shown_hash, tiny(width=side, height=side)
         deployed = [Deployed(File(epoch, f"{epoch:064d}"), STARTER, shown) for epoch in range(1, epochs + 1)]
-        render_grid(plan(warm, deployed[:1], make), renderer, folder / "warm", title="warm", simulated=True)
+        warm = grid_of(renderer, [("epoch", "1"), ("weight", "1"), ("seed", "1")], deployed, settings=settings)
+        render_grid(warm, renderer, folder / "warm", title="warm", simulated=True)
         process = psutil.Process()
         idle = process.memory_info().rss
-        columns = tuple(round(k / weights, 3) for k in range(1, weights + 1))
-        grid = plan(GridPlan(name="large", prompt="x", seeds=tuple(range(seeds)), weights=columns), deployed, make)
+        axes = [
+            ("epoch", "all"),
+            ("weight", [round(k / weights, 3) for k in range(1, weights + 1)]),
+            ("seed", range(seeds)),
+        ]
+        grid = grid_of(renderer, axes, deployed, settings=settings)
         missing = renderer.missing(grid.recipes)
         started, before = time.perf_counter(), process.cpu_times()
         pictures = renderer.render(grid.recipes)

@@ -13,30 +13,60 @@ from PIL import Image
 from orchestrator.errors import WorkspaceError
 from orchestrator.files import read_json
 from orchestrator.grid import manifest as manifests
-from orchestrator.grid.render import link_or_copy, render_grid
+from orchestrator.grid.progress import link_or_copy
+from orchestrator.grid.render import CANARY, render_grid
+from orchestrator.grid.winners import highlight
 from orchestrator.render.engine import Picture, Renderer
 from orchestrator.render.recipe import Recipe
 from tests.integration.grid_samples import small_grid
 
 
-class StopsAfter:
+class Through:
+    """A renderer that passes everything on."""
+
+    def __init__(self, renderer: Renderer) -> None:
+        self.renderer = renderer
+        self.clean_loads, self.again = 0, 0
+
+    def render(
+        self, recipes: Sequence[Recipe], on_picture: Callable[[Any], None] | None = None, *, as_given: bool = False
+    ) -> list[Picture]:
+        return self.renderer.render(recipes, on_picture, as_given=as_given)
+
+    def clean_load(self, recipes: Sequence[Recipe]) -> None:
+        self.clean_loads += bool(self.renderer.missing(recipes))
+        self.renderer.clean_load(recipes)
+
+    def drawn_again(self, recipe: Recipe) -> bool | None:
+        assert not recipe.loras
+        self.again += 1
+        return self.renderer.drawn_again(recipe)
+
+
+class StopsAfter(Through):
     """A renderer that is interrupted after so many pictures."""
 
     def __init__(self, renderer: Renderer, count: int) -> None:
-        self.renderer, self.count = renderer, count
+        super().__init__(renderer)
+        self.count = count
 
-    def render(self, recipes: Sequence[Recipe], on_picture: Callable[[Any], None] | None = None) -> list[Picture]:
-        self.renderer.render(recipes[: self.count], on_picture)
+    def render(
+        self, recipes: Sequence[Recipe], on_picture: Callable[[Any], None] | None = None, *, as_given: bool = False
+    ) -> list[Picture]:
+        self.renderer.render(recipes[: self.count], on_picture, as_given=as_given)
         raise KeyboardInterrupt
 
 
-class Refuses:
+class Refuses(Through):
     """A renderer whose server fails one weight."""
 
     def __init__(self, renderer: Renderer, weight: float) -> None:
-        self.renderer, self.weight = renderer, weight
+        super().__init__(renderer)
+        self.weight = weight
 
-    def render(self, recipes: Sequence[Recipe], on_picture: Callable[[Any], None] | None = None) -> list[Picture]:
+    def render(
+        self, recipes: Sequence[Recipe], on_picture: Callable[[Any], None] | None = None, *, as_given: bool = False
+    ) -> list[Picture]:
         result = []
         for recipe in recipes:
             if recipe.loras and recipe.loras[0].weight == self.weight:
@@ -50,38 +80,56 @@ class Refuses:
 
 
 def test_a_grid_is_drawn_once_and_regenerated_from_the_cache(renderer: Renderer, ugly_path: Path) -> None:
-    grid, folder, seen = small_grid(renderer), ugly_path / "grid", []
-    first = render_grid(grid, renderer, folder, title="ai_model v2", simulated=True, on_picture=seen.append)
+    grid, folder, seen, through = small_grid(renderer), ugly_path / "grid", [], Through(renderer)
+    first = render_grid(grid, through, folder, title="ai_model v2", simulated=True, on_picture=seen.append)
     assert (first.total, first.cached, first.failed, first.left_out) == (6, 0, 0, 2)
     assert len(seen) == 6
-    assert [sheet.name for sheet in first.sheets] == [
-        f"sheet-seed-{grid.seeds[0]}.png", f"sheet-seed-{grid.seeds[1]}.png", "sheet-all-seeds.png",
-    ]  # fmt: skip
+    assert [bool(picture.recipe.loras) for picture in seen[:2]] == [False, False], "the baseline is drawn first"
+    assert (through.clean_loads, through.again, first.residue) == (1, 1, "")
+    assert manifests.read(folder).made_with[CANARY] == "the same"
     drawn = {sheet: sheet.stat().st_mtime_ns for sheet in first.sheets}
-    again = render_grid(grid, renderer, folder, title="ai_model v2", simulated=True)
+    assert drawn
+    again = render_grid(grid, through, folder, title="ai_model v2", simulated=True)
     assert (again.cached, again.failed) == (6, 0)
     assert {sheet: sheet.stat().st_mtime_ns for sheet in again.sheets} == drawn, "unchanged sheets are left alone"
+    assert (through.clean_loads, through.again) == (1, 1), "nothing drawn, nothing to be sure of"
+
+
+def test_residue_of_a_lora_is_told(renderer: Renderer, ugly_path: Path) -> None:
+    grid, folder = small_grid(renderer), ugly_path / "grid"
+
+    class LeavesResidue(Through):
+        """The baseline's picture in the cache is another one: as a server draws it that was not clean."""
+
+        def drawn_again(self, recipe: Recipe) -> bool | None:
+            path = self.renderer.cache.picture(recipe.key)
+            with Image.open(path) as image:
+                image.convert("RGB").point(lambda value: value ^ 1).save(path)
+            return super().drawn_again(recipe)
+
+    result = render_grid(grid, LeavesResidue(renderer), folder, title="t", simulated=True)
+    assert "has stayed in the webui's model" in result.residue
+    assert manifests.read(folder).made_with[CANARY] == "other pixels"
 
 
 def test_the_manifest_leads_from_every_cell_to_bytes_recipe_and_proof(renderer: Renderer, ugly_path: Path) -> None:
     grid, folder = small_grid(renderer), ugly_path / "grid"
-    render_grid(grid, renderer, folder, title="t", simulated=True)
+    render_grid(grid, renderer, folder, title="t", simulated=True, server_version="A1111 v1.10.1")
     manifest = manifests.read(folder)
     assert manifests.from_dict(manifests.to_dict(manifest)) == manifest
-    assert len(manifest.entries) == len(grid.cells)
-    for cell, entry in zip(grid.cells, manifest.entries, strict=True):
-        assert (cell.epoch, cell.weight, cell.seed) == (entry.epoch, entry.weight, entry.seed)
+    assert manifest.made_with["server"] == "A1111 v1.10.1"
+    assert len(manifest.cells) == len(grid.cells)
+    for cell, entry in zip(grid.cells, manifest.cells, strict=True):
+        assert (cell.at, cell.label) == (entry.at, entry.label)
         if cell.recipe is None:
             assert (entry.state, entry.picture) == ("left out", "")
             continue
         assert entry.key == cell.recipe.key
-        recipe = manifest.recipe_of(entry)
-        assert recipe == cell.recipe.to_dict() | {"loras": recipe["loras"]}
-        assert read_json((folder / entry.picture).with_suffix(".json"))["proof"]["seed"] == cell.seed
+        assert manifest.recipe_of(entry) == cell.recipe.to_dict()
+        proof = read_json((folder / entry.picture).with_suffix(".json"))
+        assert str(proof["proof"]["seed"]) == manifest.value_of(entry, "seed")
+        assert entry.seconds == proof["seconds"]
         assert (folder / entry.picture).read_bytes() == renderer.cache.picture(entry.key).read_bytes()
-    with Image.open(folder / manifest.sheets[0].file) as sheet:
-        sheet.load()
-        assert '"simulated": true' in sheet.info["orchestrator grid"]
 
 
 def test_after_an_interruption_the_same_call_goes_on(renderer: Renderer, ugly_path: Path) -> None:
@@ -101,8 +149,9 @@ def test_a_failed_cell_stops_nothing_and_is_drawn_when_it_succeeds(renderer: Ren
     grid, folder = small_grid(renderer, seeds=(5,)), ugly_path / "grid"
     result = render_grid(grid, Refuses(renderer, 1.0), folder, title="t", simulated=True)
     assert (result.failed, result.total) == (1, 3)
-    failed = next(entry for entry in manifests.read(folder).entries if entry.state == "failed")
-    assert (failed.weight, failed.reason, failed.picture) == (1.0, "out of memory", "")
+    manifest = manifests.read(folder)
+    failed = next(entry for entry in manifest.cells if entry.state == "failed")
+    assert (manifest.value_of(failed, "weight"), failed.reason, failed.picture) == ("1", "out of memory", "")
     before = result.sheets[0].read_bytes()
     mended = render_grid(grid, renderer, folder, title="t", simulated=True)
     assert (mended.failed, mended.cached) == (0, 2)
@@ -111,14 +160,40 @@ def test_a_failed_cell_stops_nothing_and_is_drawn_when_it_succeeds(renderer: Ren
 
 def test_a_smaller_grid_takes_away_its_old_pictures_and_nothing_else(renderer: Renderer, ugly_path: Path) -> None:
     folder = ugly_path / "grid"
-    render_grid(small_grid(renderer), renderer, folder, title="t", simulated=True)
+    first = render_grid(small_grid(renderer), renderer, folder, title="t", simulated=True)
     kept = folder / "pictures" / "mine.png"
     kept.write_bytes(b"mine")
-    render_grid(small_grid(renderer, seeds=(123456789,)), renderer, folder, title="t", simulated=True)
-    names = {path.name for path in (folder / "pictures").iterdir()}
-    drawn = [Path(e.picture) for e in manifests.read(folder).entries if e.picture]
+    second = render_grid(small_grid(renderer, seeds=(123456789,)), renderer, folder, title="t", simulated=True)
+    names = {path.name for path in (folder / "pictures").iterdir() if path.is_file()}
+    drawn = [Path(e.picture) for e in manifests.read(folder).cells if e.picture]
     assert names == {"mine.png", *(p.name for p in drawn), *(p.with_suffix(".json").name for p in drawn)}
-    assert not (folder / "sheet-all-seeds.png").exists()
+    assert {path for path in folder.glob("sheet*") if path.is_file()} == set(second.sheets) != set(first.sheets)
+
+
+def test_winners_stay_with_their_values(renderer: Renderer, ugly_path: Path) -> None:
+    from dataclasses import replace
+
+    folder = ugly_path / "grid"
+    render_grid(small_grid(renderer, seeds=(1, 2)), renderer, folder, title="t", simulated=True)
+    manifest = manifests.read(folder)
+    manifests.write(folder, replace(manifest, highlighted=((0, 2, 1), (0, 1, 0))))
+    render_grid(small_grid(renderer, seeds=(2,)), renderer, folder, title="t", simulated=True)
+    assert manifests.read(folder).highlighted == ((0, 2, 0),), "the other one's seed is gone"
+
+
+def test_the_winner_of_a_verdict_is_marked_in_every_page(renderer: Renderer, ugly_path: Path) -> None:
+    folder = ugly_path / "grid"
+    first = render_grid(small_grid(renderer), renderer, folder, title="t", simulated=True)
+    before = first.sheets[0].read_bytes()
+    assert not highlight(folder, 40, 1.0, {"another training's file"})
+    assert not highlight(folder, 20, 1.0, {"f" * 64})
+    assert highlight(folder, 40, 1.0, {"f" * 64})
+    assert manifests.read(folder).highlighted == ((0, 2, 0), (0, 2, 1))
+    assert first.sheets[0].read_bytes() != before
+    assert not highlight(folder, 40, 1.0, {"f" * 64}), "a second time is no work"
+    again = render_grid(small_grid(renderer), renderer, folder, title="t", simulated=True)
+    assert again.cached == again.total
+    assert manifests.read(folder).highlighted == ((0, 2, 0), (0, 2, 1))
 
 
 def test_pictures_are_copied_where_the_disk_has_no_links(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -138,7 +213,11 @@ def test_pictures_are_copied_where_the_disk_has_no_links(tmp_path: Path, monkeyp
     assert sorted(path.name for path in target.parent.iterdir()) == ["b.png"]
 
 
-def test_a_damaged_manifest_is_no_grid(tmp_path: Path) -> None:
-    (tmp_path / "manifest.json").write_text('{"format": 1, "name"', encoding="utf-8")
+@pytest.mark.parametrize(
+    "text",
+    ['{"format": 1, "name"', '{"format": 2}', "[]", '{"format": 3, "axes": 1}'],
+)
+def test_a_damaged_manifest_is_no_grid(tmp_path: Path, text: str) -> None:
+    (tmp_path / "manifest.json").write_text(text, encoding="utf-8")
     with pytest.raises(WorkspaceError, match="no grid"):
         manifests.read(tmp_path)

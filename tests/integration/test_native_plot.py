@@ -20,17 +20,17 @@ from orchestrator.a1111.pictures import encode
 from orchestrator.a1111.xyz import Axis, read_script, script_args, take_apart
 from orchestrator.errors import InputError, ProofError, ServerError, ToolError
 from orchestrator.grid import manifest as manifests
-from orchestrator.grid.cells import Grid, plan
+from orchestrator.grid.cells import Grid
+from orchestrator.grid.definition import Subject
 from orchestrator.grid.render import render_grid
 from orchestrator.lora.catalog import catalog
 from orchestrator.lora.deploy import Deployed, deploy, find_lora_folder
 from orchestrator.profile.load import load_profile
-from orchestrator.profile.model import Excluded, GridPlan
+from orchestrator.profile.model import GridPlan
 from orchestrator.profile.shipped import find_profile
 from orchestrator.render.cache import PictureCache
 from orchestrator.render.engine import Picture, Renderer
 from orchestrator.render.native import NativeRenderer
-from orchestrator.render.recipe import LoraUse, Recipe
 from orchestrator.render.server import connect
 from orchestrator.sandbox import learned
 from orchestrator.sandbox import server as sandbox
@@ -39,16 +39,11 @@ from orchestrator.sandbox.checkpoints import save_lora
 from orchestrator.training.record import RunRecord, write_record
 from orchestrator.workspace import Workspace
 from tests.integration.conftest import StartServer
+from tests.integration.grid_samples import grid_of, tiny
 
 DIALECTS = ("a1111", "forge", "reforge", "classic")
 EPOCHS, WEIGHTS, SEEDS = (10, 20, 30), (0.4, 0.8, 1.0), (7, 2**63 - 1)
-GRID = GridPlan(
-    name="face",
-    prompt="m, close-up",
-    seeds=SEEDS,
-    weights=WEIGHTS,
-    exclude=(Excluded(epoch_up_to=10, weight_up_to=0.4),),
-)
+AXES = (("epoch", EPOCHS), ("weight", WEIGHTS), ("seed", SEEDS))
 
 
 def trained(folder: Path) -> None:
@@ -65,17 +60,16 @@ def deployed(client: A1111, folder: Path) -> list[Deployed]:
     return deploy(catalog(folder), find_lora_folder(client), client)
 
 
-def recipe_maker(renderer: Renderer) -> Callable[[str, int, tuple[LoraUse, ...]], Recipe]:
-    server = renderer.server
-    plain = Recipe(
-        prompt="", width=128, height=128, steps=2, sampler="Euler a", scheduler="Automatic",
-        checkpoint=server.checkpoint, checkpoint_hash=server.checkpoint_hash, server_version=server.version,
-    )  # fmt: skip
-    return lambda prompt, seed, loras: plain.evolve(prompt=prompt, seed=seed, loras=loras)
-
-
 def make_grid(renderer: Renderer, folder: Path) -> Grid:
-    return plan(GRID, deployed(renderer.server.client, folder), recipe_maker(renderer), trigger="m")
+    return grid_of(
+        renderer,
+        AXES,
+        deployed(renderer.server.client, folder),
+        prompt="m, close-up",
+        subject=Subject("m", "v1", "m"),
+        settings=tiny(sampler="Euler a", scheduler="Automatic"),
+        exclude=("epoch <= 10 and weight <= 0.4",),
+    )
 
 
 def pixels(picture: Picture) -> bytes:
@@ -279,7 +273,11 @@ def workspace_with_a_run(folder: Path) -> Workspace:
     """A workspace after the training."""
     workspace = Workspace(folder)
     profile = load_profile(find_profile("demo"))
-    profile = profile.model_copy(update={"grids": (GRID.model_copy(update={"prompt": "{trigger}, close-up"}),)})
+    grid = GridPlan(
+        name="face", prompt="{trigger}, close-up", seeds=SEEDS, weights=WEIGHTS,
+        exclude=("epoch <= 10 and weight <= 0.4",),
+    )  # fmt: skip
+    profile = profile.model_copy(update={"grids": (grid,)})
     workspace.profile.write_text(tomli_w.dumps(profile.model_dump(mode="json", exclude_defaults=True)), "utf-8")
     run = workspace.run(profile.run_name)
     trained(run / "lora")

@@ -90,7 +90,8 @@ def test_another_vae_than_asked_is_noticed_on_forge(
         one, other = [vae.model_name for vae in client.vaes()][:2]
         server, pretending = connect(client, vae=one), connect(client, vae=other)
         assert server.vae_hash != pretending.vae_hash
-        (picture,) = replace(renderer_at(client), server=pretending).render([make(server)])
+        # Asked for one, and held against the hash of the other.
+        (picture,) = renderer_at(client).render([make(pretending, vae=one)])
     assert picture.refused
 
 

@@ -147,3 +147,20 @@ def test_lines_are_found_inside_repeated_tables() -> None:
 
 def test_other_braces_stay() -> None:
     assert Profile().fill("{trigger}, {a|b}, {") == "ai_model_v1, {a|b}, {"
+
+
+@pytest.mark.parametrize(
+    ("written", "problem"),
+    [
+        ("axes = { steps = true }", "grids.a.axes.steps: write a list of texts or numbers"),
+        ('axes = "steps"', "grids.a.axes: write them as"),
+        ('axes = [{ kind = "steps", values = "1-3", nam = "x" }]', "grids.a.axes.#1.nam: there is no such key"),
+        ("exclude = [{ epoch_upto = 3 }]", "grids.a.exclude.#1.epoch_upto: there is no such key; did you mean"),
+        ("exclude = [3]", "grids.a.exclude.#1: write a rule"),
+    ],
+)  # fmt: skip
+def test_a_grid_s_mistakes_are_told_once_and_in_the_form_they_were_written(written: str, problem: str) -> None:
+    with pytest.raises(ProfileError) as caught:
+        parse_profile(f'[[grids]]\nname = "a"\nprompt = "b"\n{written}\n', "lora.toml")
+    assert len(caught.value.problems) == 1
+    assert problem in caught.value.problems[0]

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import math
 from pathlib import Path
 
@@ -70,7 +71,15 @@ def test_no_field_was_forgotten_above() -> None:
         "checkpoint_hash",
     }
     tested |= {"vae_hash", "server_version", "init_sha256", "denoising_strength", "loras", "seed"}
-    tested |= {"mask_sha256", "mask_blur", "batch_size", "batch_position", "alwayson_scripts", "settings_hash"}
+    tested |= {
+        "mask_sha256",
+        "mask_blur",
+        "batch_size",
+        "batch_position",
+        "alwayson_scripts",
+        "settings_hash",
+        "options",
+    }
     only_tell_where_content_lies = {"checkpoint", "vae", "init_path", "mask_path"}
     assert {f.name for f in dataclasses.fields(Recipe)} == tested | only_tell_where_content_lies
 
@@ -89,6 +98,44 @@ def test_weight_zero_is_no_lora() -> None:
 
 def test_equal_numbers_are_written_equally() -> None:
     assert canonical(Recipe(prompt="a", cfg_scale=6)) == canonical(Recipe(prompt="a", cfg_scale=6.0))
+
+
+def test_options_of_its_own_change_the_key_and_none_leave_older_keys_as_they_were() -> None:
+    plain = Recipe(prompt="a")
+    assert "options" not in canonical(plain)
+    assert plain.evolve(options='{"eta_ddim": 0.5}').key != plain.key
+    # As written before recipes had options: pictures of then must be found.
+    assert plain.key == "9ef0abef68a183b6e74e6491e538b62aed4f5c184a5b442c4bb11db67fd66176"
+
+
+@given(
+    prompt=st.text(max_size=20),
+    seed=st.integers(0, 2**63 - 1),
+    cfg=st.floats(1, 30),
+    weight=st.floats(-2, 4),
+    denoise=st.none() | st.sampled_from([0, 0.0, 0.5, 1.0]),
+    options=st.sampled_from(["", '{"eta_ddim": 1}']),
+)
+def test_the_key_is_made_from_sorted_json(
+    prompt: str, seed: int, cfg: float, weight: float, denoise: float | None, options: str
+) -> None:
+    recipe = Recipe(
+        prompt=prompt, seed=seed, cfg_scale=cfg, denoising_strength=denoise, options=options,
+        loras=(LoraUse("s", "a" * 64, "b", weight),), steps=7, width=640,
+    )  # fmt: skip
+    values = recipe.to_dict()
+    for name in ("checkpoint", "vae", "init_path", "mask_path", *(() if options else ("options",))):
+        del values[name]
+    shown = number(weight)
+    values |= {"format": 2, "loras": [{"sha256": "a" * 64, "weight": shown}] if shown != "0" else []}
+    values = {name: int(v) if isinstance(v, float) and v == int(v) else v for name, v in values.items()}
+    text = json.dumps(values, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+    assert canonical(recipe) == text
+
+
+def test_changing_a_field_there_is_not_is_a_mistake() -> None:
+    with pytest.raises(TypeError, match="promt"):
+        Recipe(prompt="a").evolve(promt="b")
 
 
 def test_nan_has_no_key() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 from functools import partial
 from typing import Any
 
@@ -23,6 +24,16 @@ def _table(name: str, call: Call) -> Any:
 
 def _empty_list(call: Call) -> list[Any]:
     return []
+
+
+def prompt_styles(call: Call) -> list[dict[str, str]]:
+    """GET /sdapi/v1/prompt-styles: those of styles.csv, read at every call."""
+    path = call.engine.home / "styles.csv"
+    if not path.is_file():
+        return []
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        rows = list(csv.DictReader(file, skipinitialspace=True))
+    return [{name: row.get(name) or "" for name in ("name", "prompt", "negative_prompt")} for row in rows]
 
 
 def embeddings(call: Call) -> dict[str, Any]:
@@ -200,7 +211,7 @@ ROUTES = (
         response="[RealesrganItem]",
         only=NOT_CLASSIC,
     ),
-    Route("GET", f"{_API}/prompt-styles", _empty_list, response="[PromptStyleItem]"),
+    Route("GET", f"{_API}/prompt-styles", prompt_styles, response="[PromptStyleItem]"),
     Route("GET", f"{_API}/extensions", _empty_list, response="[ExtensionItem]"),
     Route("GET", f"{_API}/embeddings", embeddings, response="EmbeddingsResponse"),
     Route("POST", f"{_API}/refresh-embeddings", refresh_embeddings),
