@@ -559,8 +559,18 @@ def evaluate_version(
     scouted = read_scout(workspace, profile.subject.version)
     if scouted is None:
         raise WorkspaceError("The seeds are not scouted yet.", fix="Run `orchestrator scout` first.")
-    epochs = profile.evaluation.epochs or tuple(d.lora.epoch for d in deployed)
-    total = (len(epochs) * len(profile.evaluation.weights) + 1) * len(profile.evaluation.rounds) * len(scouted.seeds)
+    bars: dict[str, Callable[..., None]] = {}
+
+    def part(pictures: int) -> None:
+        number = len(parts) + 1
+        parts.append(pictures)
+        which = f", look {number}" if profile.evaluation.racing.on else ""
+        bars.update({what: _counter(on_progress, what + which, pictures) for what in ("rounds", "judge", "measure")})
+
+    def bar(what: str) -> Callable[..., None]:
+        return lambda *seen: bars[what](*seen) if what in bars else None
+
+    parts: list[int] = []
     with kept():
         verdict = evaluate.evaluate(
             profile,
@@ -571,12 +581,30 @@ def evaluate_version(
             recipe_maker(profile, renderer),
             renderer,
             evaluate.workspace_eyes(workspace, renderer.server.client),
-            on_picture=_counter(on_progress, "rounds", total),
-            on_tagged=_counter(on_progress, "judge poses", total),
-            on_measured=_counter(on_progress, "measure faces", total),
+            fresh=scouted.reserve,
+            on_part=part,
+            on_picture=bar("rounds"),
+            on_tagged=bar("judge"),
+            on_measured=bar("measure"),
         )
     _show_winner(profile, workspace, verdict)
     return verdict
+
+
+def price_rounds(
+    profile: Profile, workspace: Workspace, renderer: Renderer, deployed: Sequence[Deployed]
+) -> tuple[Price, Price]:
+    """What the rounds cost at least (the first look) and at most (the budget, or everything there is to draw). Raises
+    as `evaluate_version` does before anything is drawn.
+    """
+    from orchestrator.evaluation.price import price_rounds as price
+    from orchestrator.evaluation.records import read_scout
+
+    scouted = read_scout(workspace, profile.subject.version)
+    if scouted is None:
+        raise WorkspaceError("The seeds are not scouted yet.", fix="Run `orchestrator scout` first.")
+    make = recipe_maker(profile, renderer)
+    return price(profile, scouted.seeds, scouted.reserve, deployed, make, renderer.cache)
 
 
 def _show_winner(profile: Profile, workspace: Workspace, verdict: Verdict) -> None:

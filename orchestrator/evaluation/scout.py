@@ -83,6 +83,8 @@ class ScoutResult:
     rates: tuple[RoundRate, ...]
     candidates: tuple[SeedScouted, ...]
     sentences: tuple[str, ...]
+    #: Further seeds that obey, which the rounds do not use: fresh ones to confirm a winner on.
+    reserve: tuple[int, ...] = ()
 
     @property
     def enough(self) -> bool:
@@ -107,6 +109,7 @@ class ScoutResult:
             rates=tuple(RoundRate(**rate) for rate in data["rates"]),
             candidates=candidates,
             sentences=tuple(data["sentences"]),
+            reserve=tuple(data.get("reserve", ())),
         )
 
 
@@ -172,7 +175,8 @@ def choose(
     unjudged = [name for name in rounds if name not in judged]
     if unjudged:
         sentences.append(f"Not measured: {', '.join(unjudged)}.")
-    return ScoutResult(tuple(sorted(chosen)), keep, True, rates, scouted, tuple(sentences))
+    reserve = tuple(sorted({*suitable} - {*chosen}))
+    return ScoutResult(tuple(sorted(chosen)), keep, True, rates, scouted, tuple(sentences), reserve)
 
 
 def _unscouted(
@@ -186,7 +190,7 @@ def _unscouted(
     chosen = tuple(sorted(seeds[:keep]))
     scouted = tuple(_scouted(seed, rounds, [], looked, kept=seed in chosen, suitable=False) for seed in seeds)
     sentence = f"Obedience was not measured ({why}): the first {len(chosen)} seeds are used as they come."
-    return ScoutResult(chosen, keep, False, rates, scouted, (sentence,))
+    return ScoutResult(chosen, keep, False, rates, scouted, (sentence,), tuple(sorted(seeds[keep:])))
 
 
 def _rate(name: str, answers: Sequence[bool | None]) -> RoundRate:

@@ -9,6 +9,7 @@ from orchestrator.evaluation.scores import METRICS, Scores
 from orchestrator.profile.model import VerdictPlan
 
 if TYPE_CHECKING:
+    from orchestrator.evaluation.race_record import Race
     from orchestrator.evaluation.verdict import Verdict
 
 
@@ -59,6 +60,8 @@ def _what(verdict: Verdict) -> str:
 
 
 def _how_sure(verdict: Verdict) -> str:
+    if verdict.race is not None:
+        return _how_sure_raced(verdict, verdict.race)
     seeds = len(verdict.seeds)
     ranked = sum(not result.out for result in verdict.cells)
     these = "this 1 seed" if seeds == 1 else f"these {seeds} seeds"
@@ -79,6 +82,29 @@ def _how_sure(verdict: Verdict) -> str:
     need = f"; showing one of {verdict.practical_tie:g} would take about {verdict.seeds_needed} seeds"
     more = need if verdict.seeds_needed is not None and verdict.seeds_needed > seeds else ""
     return f"{cells} may be best with {these}; {could}{more}."
+
+
+def _how_sure_raced(verdict: Verdict, race: Race) -> str:
+    out, left = (sum(bool(getattr(r, name)) for r in verdict.cells) for name in ("out", "left"))
+    of = f"{len(verdict.cells)} cells" + (f" ({out} not ranked)" if out else "")
+    seeds, fresh = race.looks[-1].seeds, len(race.fresh)
+    others = [cell.label for cell in race.finalists if cell != verdict.leader]
+    if race.confirmed:
+        gone = f"{left} left the race, and " if left else ""
+        return f"It is the single best of {of}: {gone}{fresh} fresh seeds confirm it over {' and '.join(others)}."
+    if race.unconfirmed:
+        end = f"the leader was not confirmed: {race.unconfirmed}"
+    else:
+        end = f"{fresh} fresh seeds did not set {race.finalists[0].label} apart from {' and '.join(others)}"
+    count = len(verdict.may_be_best)
+    if count == 1:
+        return f"It leads {of} after up to {seeds} seeds, but is not called the single best: {end}."
+    could = f"the smallest difference they could show is {_figure(verdict.smallest_difference)}"
+    need, per = verdict.seeds_needed, f"{verdict.practical_tie:g}"
+    more = f", and one of {per} would take about {need} seeds" if need is not None and need > seeds + fresh else ""
+    many = "All" if count == len(verdict.cells) else f"{count} of"
+    stopped = f" The budget of {race.budget} pictures ended the race early." if race.set_aside else ""
+    return f"{many} {of} may be best with up to {seeds} seeds: {end}; {could}{more}.{stopped}"
 
 
 def _none_passes(verdict: Verdict) -> tuple[str, ...]:

@@ -63,6 +63,8 @@ class Measurement:
     identity: tuple[float, ...] | None = None
     missing: str = ""
     embedding_name: str = ""
+    #: How many faces: 0, 1, or 2 for more than one; None = not looked for.
+    faces: int | None = None
     #: The program that looked for the face: "mediapipe FaceMesh", "mediapipe FaceLandmarker" or "" (not looked for).
     backend: str = ""
 

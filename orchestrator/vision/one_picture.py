@@ -13,7 +13,7 @@ from orchestrator.vision import backend, pixels
 from orchestrator.vision.identity import SMALLEST_FACE, Embedder, open_embedder
 from orchestrator.vision.model import NO_FACE, NOT_MEASURED, TOO_SMALL, UNREADABLE, Face, Measurement, framing_of
 from orchestrator.vision.pose import extent, pose_of
-from orchestrator.vision.refine import FoundFace, MeshFinder, find_face
+from orchestrator.vision.refine import FoundFace, MeshFinder, another_face, find_face
 
 #: Side the face is scaled to before its sharpness is measured.
 _FACE_SIDE = 128
@@ -73,6 +73,9 @@ def measure_picture(path: Path, instruments: Instruments) -> Measurement:
         return unreadable(digest, error.what.partition("as a picture: ")[2].rstrip("."))
     straight, mirrored = pixels.both_hashes(image)
     face, identity, missing = _face(image, instruments)
+    faces = None if instruments.find_mesh is None else 0
+    if face is not None and instruments.find_mesh is not None:
+        faces = 1 + another_face(image, face.box, instruments.find_mesh)
     return Measurement(
         sha256=digest,
         width=image.width,
@@ -85,6 +88,7 @@ def measure_picture(path: Path, instruments: Instruments) -> Measurement:
         identity=identity,
         missing=missing,
         embedding_name="" if identity is None else backend.EMBEDDING,
+        faces=faces,
         backend=instruments.backend,
     )
 

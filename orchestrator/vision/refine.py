@@ -75,6 +75,25 @@ def find_face(image: Image.Image, find_mesh: MeshFinder) -> FoundFace | None:
     return None
 
 
+def another_face(image: Image.Image, box: tuple[int, int, int, int], find_mesh: MeshFinder) -> bool:
+    """Whether there is a second face once the first, at `box` (x, y, width, height), is covered in grey.
+
+    Looked for in the whole picture only: half a second for small windows would be paid by every picture.
+    """
+    left, top, width, height = box
+    covered = image.copy()
+    # Hair and chin are beyond the mesh, and a covered face must not be found by them.
+    covered.paste(
+        _FILL,
+        (
+            max(0, left - width // 3), max(0, top - height // 2),
+            min(image.width, left + width * 4 // 3), min(image.height, top + height * 4 // 3),
+        ),
+    )  # fmt: skip
+    mesh = find_mesh(covered)
+    return mesh is not None and plausible(mesh) and _confirm(covered, mesh, find_mesh) is not None
+
+
 def windows(width: int, height: int) -> Iterator[tuple[int, int, int]]:
     """Square windows (left, top, side) over a picture's upper part.
 
