@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from orchestrator.evaluation.ramp import RampResult
     from orchestrator.evaluation.scout import ScoutResult
     from orchestrator.evaluation.verdict import Verdict
+    from orchestrator.evaluation.votes.server import Open
+    from orchestrator.evaluation.votes.taste import Taste
     from orchestrator.grid.cells import Grid, MakeRecipe
     from orchestrator.grid.definition import Definition
     from orchestrator.grid.here import FilesOf
@@ -615,6 +617,36 @@ def _show_winner(profile: Profile, workspace: Workspace, verdict: Verdict) -> No
         for grid in profile.grids:
             folder = workspace.grid(f"{profile.subject.version} {grid.name}")
             highlight(folder, winner.epoch, winner.weight, verdict.lora_files)
+
+
+@contextlib.contextmanager
+def open_votes(
+    workspace: Workspace, version: str, *, count: int, finalists: int, port: int = 0, say: Callable[[str], object] = str
+) -> Iterator[Open]:
+    """evaluation → votes: the page for the finalists of a version's verdict, served until the block is left. Raises as
+    `votes.begin.begin`.
+    """
+    from orchestrator.evaluation.records import read_observations
+    from orchestrator.evaluation.votes.begin import begin
+    from orchestrator.evaluation.votes.server import Booth, voting
+    from orchestrator.evaluation.votes.taste import taste_of
+
+    votes, path, moved = begin(workspace, version, count=count, finalists=finalists)
+    if moved is not None:
+        say(f"The votes on another verdict are kept in {moved.name}.")
+    if votes.answers and not votes.done:
+        say(f"{len(votes.answers)} of {len(votes.questions)} votes are given already.")
+    observations = read_observations(workspace, version)
+    with voting(Booth(votes, path, lambda given: taste_of(given, observations).sentences), port) as page:
+        yield page
+
+
+def taste(workspace: Workspace, version: str) -> Taste | None:
+    """What the votes on a version's verdict say; None when nobody has voted on it."""
+    from orchestrator.evaluation.votes.begin import taste as of
+
+    found = of(workspace, version)
+    return found if found is not None and found.votes else None
 
 
 def write_report(profile: Profile, workspace: Workspace) -> Path:

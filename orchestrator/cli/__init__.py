@@ -25,6 +25,7 @@ COMMANDS = {
     "grid": ("grid", "Draw comparison grids: epoch × weight, or any other axes."),
     "scout": ("scout", "Find the seeds that obey the poses, without LoRA."),
     "evaluate": ("evaluate", "Draw and measure the rounds, and say which LoRA is best."),
+    "vote": ("vote", "Vote blind between the finalists, in the browser."),
     "report": ("report", "Write the HTML report."),
     "sandbox": ("sandbox", "Start the simulated A1111 to try things against."),
 }

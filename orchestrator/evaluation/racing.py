@@ -21,7 +21,7 @@ from orchestrator.evaluation.observations import BASELINE, CellId, Observation
 from orchestrator.evaluation.race_record import Look, Race
 from orchestrator.evaluation.scores import score_observations
 from orchestrator.evaluation.statistics import may_be_best, mean
-from orchestrator.evaluation.verdict import IDENTITY_FLOOR, CellResult, Verdict, judge, tie_winner, utilities
+from orchestrator.evaluation.verdict import IDENTITY_FLOOR, CellResult, Outcome, Verdict, judge, tie_winner, utilities
 from orchestrator.profile.model import Racing, VerdictPlan
 
 #: Of the confirmation: the chance that a leader which is no better than another one passes is below 1.5 in 100.
@@ -149,7 +149,7 @@ def _conclude(
     final = [cell for cell in race.finalists if not results[cell].out]
     if not shares or field.outcome == "not measured" or not final:
         verdict = replace(whole, cells=tuple(_gone(results[c], left_after) for c in cells), race=race)
-        outcome = "not measured" if not shares or whole.outcome == "not measured" else "none passes"
+        outcome: Outcome = "not measured" if not shares or whole.outcome == "not measured" else "none passes"
         verdict = replace(verdict, outcome=outcome)
         return replace(verdict, sentences=sentences(verdict))
     members = [cell for cell in cells if cell not in left_after and not results[cell].out]
