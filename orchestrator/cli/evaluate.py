@@ -75,6 +75,7 @@ def show_verdict(verdict: Verdict) -> None:
             for result in best
         ]
         table(("", "epoch", "weight", "utility", "identity", "obedience"), rows)
+        answer(verdict.rule)
     for sentence in (*verdict.trade_offs, *verdict.not_measured):
         paragraph("- ", sentence)
 

@@ -122,6 +122,14 @@ class Verdict:
         """The two sentences."""
         return " ".join(self.sentences)
 
+    @property
+    def rule(self) -> str:
+        """By which rule one of several equals is used."""
+        near = f"{TIE_SHARE * self.practical_tie:g}"
+        return (
+            f"Of cells within {near} of the leader, the one with the lowest weight, then the earliest epoch, is used."
+        )
+
     def result(self, cell: CellId | None) -> CellResult | None:
         """The figures of one cell, the baseline among them."""
         return next((r for r in (*self.cells, self.baseline) if r is not None and r.cell == cell), None)

@@ -14,6 +14,7 @@ from orchestrator import __version__
 from orchestrator.dataset.on_disk import built_pictures
 from orchestrator.errors import InputError, ProfileError, StorageError, WorkspaceError
 from orchestrator.evaluation.records import read_observations, read_scout, read_verdict
+from orchestrator.evaluation.votes import begin
 from orchestrator.files import read_json
 from orchestrator.grid import manifest as manifests
 from orchestrator.profile.load import load_profile
@@ -68,6 +69,7 @@ def gather(profile: Profile, workspace: Workspace) -> content.ReportContent:
         tilt=tuple(row for each in profiles for row in _tilt(each, workspace)),
         scout=gather_verdict.scouting(read_scout(workspace, version), [r.name for r in profile.evaluation.rounds]),
         versions=tuple(versions),
+        votes=gather_verdict.votes(begin.taste(workspace, version)),
         not_measured=_not_measured((*(verdict.not_measured if verdict else ()), *left_out)),
         software=_software(found),
     )

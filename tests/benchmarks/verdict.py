@@ -65,9 +65,7 @@ def scoring() -> None:
         found = measure(paths, folder / "cache")
         seconds = time.perf_counter() - started
     faces = sum(seen.face is not None for seen in found)
-    print(
-        f"scored {PICTURES / seconds:.1f} pictures/s ({faces} faces in {PICTURES}, start of processes included)"
-    )
+    print(f"scored {PICTURES / seconds:.1f} pictures/s ({faces} faces in {PICTURES}, start of processes included)")
     print(f"    {PICTURES / seconds / SCORED_LIMIT:.1f} × the least of {SCORED_LIMIT:g} pictures/s")
 
 
