@@ -619,6 +619,56 @@ def _show_winner(profile: Profile, workspace: Workspace, verdict: Verdict) -> No
             highlight(folder, winner.epoch, winner.weight, verdict.lora_files)
 
 
+def publish_winner(profile: Profile, workspace: Workspace, name: str, folder: Path) -> tuple[Published, Path]:
+    """evaluation → lora: the verdict's winner as `<name>.safetensors` in `folder`, A1111's card and preview beside it,
+    and a folder to give away in the workspace: the file, a model card, sample pictures, what a model site asks for.
+    Returns the card's path too.
+
+    Raises `WorkspaceError` before there is a verdict, `InputError` where it recommends nothing or is about other files.
+    """
+    from orchestrator.evaluation.records import read_observations, read_verdict
+    from orchestrator.files import read_json, write_bytes
+    from orchestrator.lora.publish import card, publish
+    from orchestrator.render.cache import PictureCache
+    from orchestrator.report import model_card
+    from orchestrator.training.runs import current_run
+
+    version = profile.subject.version
+    verdict = read_verdict(workspace, version)
+    if verdict is None:
+        raise WorkspaceError("There is no verdict yet, so no winner.", fix="Run `orchestrator evaluate` first.")
+    run = current_run(workspace, profile.run_name)
+    cell, lora = model_card.check_winner(verdict, lora_files(workspace, run.name))
+    described = card(
+        lora,
+        run=run.name,
+        family=run.base.get("family", ""),
+        trigger=profile.trigger,
+        weight=cell.weight,
+        base_sha256=run.base.get("sha256", ""),
+    )
+    published = publish(lora, folder, name, card={**described, "notes": f"{described['notes']}. {verdict.text}"})
+    cache, observations = PictureCache(workspace.cache), read_observations(workspace, version)
+    proofs = {o.key: cache.proof(o.key) for o in observations if o.cell == cell and o.key}
+    samples = model_card.choose_samples(observations, cell, {key: p.get("recipe") for key, p in proofs.items()})
+    preview = published.path.with_suffix(".preview.png")
+    if samples and not preview.exists():
+        write_bytes(preview, samples[0].path.read_bytes())
+    about = model_card.About(
+        published.path.stem,
+        profile.trigger,
+        lora,
+        cell,
+        verdict,
+        run.model_dump(mode="json"),
+        read_json(workspace.dataset(version) / "manifest.json") or {},
+        samples,
+        taste(workspace, version),
+        any(p.get("simulated") for p in proofs.values()),
+    )
+    return published, model_card.write_package(workspace.published(about.name), about)
+
+
 @contextlib.contextmanager
 def open_votes(
     workspace: Workspace, version: str, *, count: int, finalists: int, port: int = 0, say: Callable[[str], object] = str

@@ -94,6 +94,16 @@ def checked(profile: Profile, source: Path) -> Profile:
     return profile
 
 
+def models_folder(url: Urls) -> Path:
+    """A1111's models/Lora: from the settings, or asked from A1111."""
+    from orchestrator.lora.deploy import find_lora_folder
+    from orchestrator.settings import load_settings
+
+    settings = load_settings(a1111_url=url)
+    with open_client(settings) as client:
+        return find_lora_folder(client, settings.lora_folder or None)
+
+
 def open_client(settings: Settings) -> A1111:
     """A client for the first of the settings' servers."""
     return _client(settings.addresses()[0])
