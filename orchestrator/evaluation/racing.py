@@ -21,7 +21,16 @@ from orchestrator.evaluation.observations import BASELINE, CellId, Observation
 from orchestrator.evaluation.race_record import Look, Race
 from orchestrator.evaluation.scores import score_observations
 from orchestrator.evaluation.statistics import may_be_best, mean
-from orchestrator.evaluation.verdict import IDENTITY_FLOOR, CellResult, Outcome, Verdict, judge, tie_winner, utilities
+from orchestrator.evaluation.verdict import (
+    IDENTITY_FLOOR,
+    MOST_COLLAPSED,
+    CellResult,
+    Outcome,
+    Verdict,
+    judge,
+    tie_winner,
+    utilities,
+)
 from orchestrator.profile.model import Racing, VerdictPlan
 
 #: Of the confirmation: the chance that a leader which is no better than another one passes is below 1.5 in 100.
@@ -149,7 +158,7 @@ def _conclude(
     final = [cell for cell in race.finalists if not results[cell].out]
     if not shares or field.outcome == "not measured" or not final:
         verdict = replace(whole, cells=tuple(_gone(results[c], left_after) for c in cells), race=race)
-        outcome: Outcome = "not measured" if not shares or whole.outcome == "not measured" else "none passes"
+        outcome: Outcome = "not measured" if whole.outcome == "not measured" else "none passes"
         verdict = replace(verdict, outcome=outcome)
         return replace(verdict, sentences=sentences(verdict))
     members = [cell for cell in cells if cell not in left_after and not results[cell].out]
@@ -254,6 +263,8 @@ def _unsure(result: CellResult | None, plan: VerdictPlan) -> bool:
     """Whether a cell fails a gate, but not beyond chance: a few seeds more may show that it passes."""
     if result is None or not result.out:
         return False
+    if result.out.startswith("black"):
+        return result.collapsed is not None and result.collapsed.low <= MOST_COLLAPSED
     if result.faces is not None and result.faces.count < plan.min_face_rate * result.faces.of:
         return result.faces.high >= plan.min_face_rate
     if result.out.startswith("another face") and result.identity is not None:

@@ -17,7 +17,7 @@ from orchestrator.grid.cells import DeployedLora, MakeRecipe
 from orchestrator.grid.prompts import baseline_prompt
 from orchestrator.profile.model import Evaluation, Round
 from orchestrator.render.recipe import LoraUse, Recipe
-from orchestrator.tagging.tags import FRAMINGS
+from orchestrator.tagging.tags import FRAMINGS, TAG_NAMES
 from orchestrator.vision.model import TOO_SMALL, Framing, Measurement
 
 #: A tag must rise by at least this when the prompt asks for it, or it tells nothing about obedience.
@@ -255,6 +255,9 @@ def _deaf_rounds(at: Sequence[tuple[Place, Shown]], rounds: Sequence[Round], kno
     deaf: dict[str, str] = {}
     for round_ in rounds:
         if round_.expects in FRAMINGS:
+            continue
+        if known and not known.intersection(TAG_NAMES[round_.expects]):
+            deaf[round_.name] = f"the tagger knows none of the tags for {round_.expects!r}"
             continue
         others = {other.name for other in rounds if other.expects != round_.expects}
         rises: list[float] = []

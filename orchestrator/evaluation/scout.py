@@ -172,6 +172,13 @@ def choose(
             f"Fewer seeds obey than were asked for ({len(chosen)} of {keep}): the verdict will be less sure. "
             "Raise scouting.candidates, or make the prompts of the rounds stronger."
         )
+    never = [rate for rate in rates if rate.measured and not rate.obeyed]
+    if never:
+        listed = ", ".join(f"{rate.round} (0 of {rate.measured}, at most {rate.high:.0%})" for rate in never)
+        sentences.append(
+            f"No seed obeys {listed}, without any LoRA: the checkpoint does not draw it from this prompt, so no LoRA "
+            "can be blamed for it. Change the prompt of the round, or take the round out."
+        )
     unjudged = [name for name in rounds if name not in judged]
     if unjudged:
         sentences.append(f"Not measured: {', '.join(unjudged)}.")

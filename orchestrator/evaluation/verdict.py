@@ -41,6 +41,10 @@ IDENTITY_FLOOR = 0.2
 #: Of the practical tie: cells measured this near to the leader are as good. Half of it, because what is measured is off
 #: by about as much (simulated: at the whole of it the cell used is within the tie of the best in 3 % fewer worlds).
 TIE_SHARE = 0.5
+#: Cells with a larger share of black, flat or noisy pictures draw no pictures worth comparing.
+MOST_COLLAPSED = 0.1
+#: How faults begin that show without any identity or obedience.
+PLAIN_FAULTS = ("black, flat or noise in ", "a face in only ")
 VERDICT_FORMAT = 1
 
 Outcome = Literal["single best", "may be best", "none passes", "not measured"]
@@ -67,6 +71,8 @@ class CellResult:
     upright: Interval | None = None
     faces: Rate | None = None
     drawn: Rate | None = None
+    #: Pictures that are black, one even surface, or noise.
+    collapsed: Rate | None = None
     #: Mean and standard deviation of the roll over the faces found (their rate is `faces`), degrees.
     roll_mean: float | None = None
     roll_sd: float | None = None
@@ -194,7 +200,10 @@ def judge(
         trade_offs=tuple(trade_offs(scores, results, plan.confidence)),
     )
     ranked = [result for result in results if not result.out]
-    if plan.identity > 0 and "identity" not in shares:
+    if results and all(result.out.startswith(PLAIN_FAULTS) for result in results):
+        # Seen in every cell, whatever else could not be measured there.
+        verdict = replace(verdict, outcome="none passes")
+    elif plan.identity > 0 and "identity" not in shares:
         # What is left favours the LoRA that does least: the pictures without any obey best.
         verdict = replace(verdict, outcome="not measured")
     elif shares and ranked and rank:
@@ -239,6 +248,7 @@ def _measure(cell: CellId, scores: Scores, shares: Mapping[str, float], plan: Ve
         {place: o.roll_deg for place, o in scores.at[at].items() if o.roll_deg is not None} for at in (cell, BASELINE)
     )
     sharp = [o.sharpness for o in pictures if o.sharpness is not None]
+    collapsed = [o.metrics["collapse"] for o in pictures if "collapse" in o.metrics]
     utility = _utility(cell, scores, shares) if shares else None
     result = CellResult(
         cell=cell,
@@ -248,6 +258,7 @@ def _measure(cell: CellId, scores: Scores, shares: Mapping[str, float], plan: Ve
         upright=_interval("upright", cell, scores, plan.confidence),
         faces=_rate(sum(o.face_found is True for o in looked), len(looked), plan.confidence) if looked else None,
         drawn=_rate(len(pictures), len(places), plan.confidence),
+        collapsed=_rate(collapsed.count(1.0), len(collapsed), plan.confidence) if collapsed else None,
         roll_mean=mean(list(rolls.values())) if rolls else None,
         roll_sd=standard_deviation(list(rolls.values())) if len(rolls) > 1 else None,
         tilt=None if cell.is_baseline else tilt(rolls, baseline_rolls, plan.confidence),
@@ -260,6 +271,8 @@ def _gate(result: CellResult, scores: Scores, shares: Mapping[str, float], plan:
     """Why the cell is out of the ranking; empty = it is in."""
     if result.drawn is not None and result.drawn.count < result.drawn.of:
         return f"{result.drawn.of - result.drawn.count} of {result.drawn.of} pictures are not there"
+    if result.collapsed is not None and result.collapsed.count > MOST_COLLAPSED * result.collapsed.of:
+        return f"black, flat or noise in {result.collapsed.count} of {result.collapsed.of} pictures"
     if result.faces is not None and result.faces.count < plan.min_face_rate * result.faces.of:
         return f"a face in only {result.faces.count} of {result.faces.of} pictures (wanted: {plan.min_face_rate:.0%})"
     if plan.identity > 0 and result.identity is not None and result.identity.mean < IDENTITY_FLOOR:
@@ -329,8 +342,8 @@ def _result_from(data: Mapping[str, Any]) -> CellResult:
     values["figures"] = tuple(map(Figure.from_dict, values.get("figures", ())))
     for name in ("utility", "identity", "obedience", "upright"):
         values[name] = Interval(**values[name]) if values[name] else None
-    for name in ("faces", "drawn"):
-        values[name] = Rate(**values[name]) if values[name] else None
+    for name in ("faces", "drawn", "collapsed"):
+        values[name] = Rate(**values[name]) if values.get(name) else None
     if values["tilt"]:
         values["tilt"] = Tilt(**{**values["tilt"], "shift": Interval(**values["tilt"]["shift"])})
     return CellResult(**values)

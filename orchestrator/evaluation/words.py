@@ -12,9 +12,14 @@ if TYPE_CHECKING:
     from orchestrator.evaluation.race_record import Race
     from orchestrator.evaluation.verdict import Verdict
 
+#: With fewer faces than this without LoRA the prompts are at fault, not the LoRA.
+WANTED_FACES = 0.8
+
 
 def sentences(verdict: Verdict) -> tuple[str, ...]:
     """Two sentences for a person: what to use, and how sure that is."""
+    if verdict.outcome == "none passes":
+        return _none_passes(verdict)
     if verdict.outcome == "not measured" and verdict.shares:
         left = " and ".join(verdict.shares)
         return (
@@ -113,7 +118,18 @@ def _none_passes(verdict: Verdict) -> tuple[str, ...]:
         return ("No cell was observed, so none is recommended.", "Render the rounds, then run the same command again.")
     listed = ", ".join(f"{count} × {kind}" for kind, count in kinds.most_common())
     most = kinds.most_common(1)[0][0]
+    bare = verdict.baseline
+    if most == "collapsed" and bare and bare.collapsed and 2 * bare.collapsed.count > bare.collapsed.of:
+        fix = "The pictures without LoRA are black, flat or noise too: look at the checkpoint and its VAE first."
+        return (f"No cell is recommended: none of {len(verdict.cells)} passes the gates ({listed}).", fix)
+    if most == "faces lost" and bare and bare.faces and bare.faces.count < WANTED_FACES * bare.faces.of:
+        fix = (
+            f"Without LoRA a face was found in only {bare.faces.count} of {bare.faces.of} pictures too: take prompts "
+            "for the rounds that show the face."
+        )
+        return (f"No cell is recommended: none of {len(verdict.cells)} passes the gates ({listed}).", fix)
     fix = {
+        "collapsed": "The LoRA files are broken or far too strong: try lower weights, or a lower learning rate.",
         "another face": "Train longer, raise the weights, or check that the trigger word is in the prompts.",
         "faces lost": "Use earlier epochs or lower weights, or rounds whose prompts show the face.",
     }.get(most, "Run the same command again: it draws and measures what is missing.")
@@ -121,6 +137,8 @@ def _none_passes(verdict: Verdict) -> tuple[str, ...]:
 
 
 def _kind(out: str) -> str:
+    if out.startswith("black"):
+        return "collapsed"
     if out.startswith("another face"):
         return "another face"
     if out.startswith("a face in only"):
