@@ -67,8 +67,8 @@ def show_taste(taste: Taste) -> None:
         rows = [(one.cell.label, f"{one.wins:g} of {one.votes}", one.strength.percent) for one in taste.liked]
         table(("cell", "won", "chance to win a vote"), rows)
     if taste.agreements:
-        rows = [(one.metric, one.share.percent, one.decided) for one in taste.agreements]
-        table(("metric", "agrees with you", "votes it decides"), rows)
+        agreed = [(one.metric, one.share.percent, one.decided) for one in taste.agreements]
+        table(("metric", "agrees with you", "votes it decides"), agreed)
 
 
 def _until_done(booth: Booth) -> None:

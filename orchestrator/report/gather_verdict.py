@@ -89,7 +89,7 @@ def _score(result: CellResult, verdict: Verdict) -> content.CellScore:
 def _metric(metric: Metric) -> content.MetricRow:
     low, high = metric.range
     # Of numbers without a scale of their own: how far from straight ahead, or between those there are.
-    tints = (0.0, 20.0) if metric.unit == "°" else (low, high) if (low, high) == (0.0, 1.0) else None
+    tints = (0.0, 20.0) if metric.unit == "°" else (0.0, 1.0) if (low, high) == (0.0, 1.0) else None
     is_rate = metric.kind == "yes or no"
     return content.MetricRow(metric.name, metric.unit, metric.source, metric.fails, metric.digits, is_rate, tints)
 

@@ -236,7 +236,7 @@ def _steps(about: About) -> int | None:
     ends = [attempt.get("steps") for attempt in about.record.get("attempts") or () if attempt.get("steps")]
     if not epochs or not ends or not about.cell.epoch:
         return None
-    return round(max(last for _, last in ends) * about.cell.epoch / epochs)
+    return round(max(int(last) for _, last in ends) * about.cell.epoch / int(epochs))
 
 
 def _provenance(about: About) -> str:
