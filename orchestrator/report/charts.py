@@ -82,11 +82,14 @@ def loss(training: TrainingSection) -> Markup:
 
 
 def heat_tables(cells: Sequence[CellScore]) -> list[HeatTable | None]:
-    """Utility, identity and obedience, epoch × weight."""
+    """Utility and what it is made of, epoch × weight."""
     return [
         derive.heat_table("Utility", cells, lambda cell: cell.utility),
         derive.heat_table("Identity", cells, lambda cell: cell.identity),
         derive.heat_table("Obedience", cells, lambda cell: cell.obedience),
+        derive.heat_table(
+            "Upright", cells, lambda cell: cell.figures["upright"].interval if "upright" in cell.figures else None
+        ),
     ]
 
 
@@ -94,7 +97,7 @@ def metric_tables(verdict: VerdictSection) -> list[tuple[MetricRow, HeatTable]]:
     """Every other metric that was measured, epoch × weight, with what must be said beside it."""
     found = []
     for metric in verdict.metrics:
-        if metric.name in {"identity", "obedience"}:
+        if metric.name in {"identity", "obedience", "upright"}:
             continue
         figures = [figure for cell in verdict.cells if (figure := cell.figures.get(metric.name))]
         measured, pictures = (sum(getattr(f, name) for f in figures) for name in ("measured", "pictures"))

@@ -90,9 +90,16 @@ def _mean(value: Value) -> float | None:
     return value.mean if isinstance(value, Interval) else value
 
 
+#: As many as fit on a printed page.
+SEEDS_BESIDE = 8
+
+
 @dataclass(frozen=True)
 class SideBySide:
-    """The finalists' pictures of one round: a row for each cell, a picture for each seed (None = not drawn)."""
+    """The finalists' pictures of one round: a row for each cell, a picture for each seed (None = not drawn).
+
+    Rounds on many seeds are several tables; `round` is empty in all but the first.
+    """
 
     round: str
     seeds: tuple[int, ...]
@@ -107,12 +114,14 @@ def side_by_side(observations: Sequence[Observed], finalists: Sequence[tuple[int
     rows: list[tuple[int | None, float | None]] = [*finalists, (None, None)]
     found = []
     for name in dict.fromkeys(o.round for o in observations):
-        seeds = tuple(sorted({o.seed for o in observations if (o.epoch, o.weight) == finalists[0] and o.round == name}))
-        shown = tuple(
-            (CellScore(epoch, weight).name, tuple(at.get((epoch, weight, name, seed)) for seed in seeds))
-            for epoch, weight in rows
-        )
-        found.append(SideBySide(name, seeds, tuple(row for row in shown if any(row[1]))))
+        every = sorted({o.seed for o in observations if (o.epoch, o.weight) == finalists[0] and o.round == name})
+        for start in range(0, len(every), SEEDS_BESIDE):
+            seeds = tuple(every[start : start + SEEDS_BESIDE])
+            shown = tuple(
+                (CellScore(epoch, weight).name, tuple(at.get((epoch, weight, name, seed)) for seed in seeds))
+                for epoch, weight in rows
+            )
+            found.append(SideBySide("" if start else name, seeds, tuple(row for row in shown if any(row[1]))))
     return found
 
 
