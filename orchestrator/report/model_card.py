@@ -240,14 +240,15 @@ def _steps(about: About) -> int | None:
 
 
 def _provenance(about: About) -> str:
-    record, base = about.record, about.record.get("base") or {}
+    record, base, trainer = about.record, about.record.get("base") or {}, about.record.get("trainer") or {}
     rows = {
         "file": f"{about.lora.path.name}, sha256 `{about.lora.sha256}`, A1111 shows `{about.lora.shown_hash}`",
         "training run": f"{record.get('name', '')}, fingerprint `{record.get('fingerprint', '')}`",
         "base checkpoint": f"{Path(str(base.get('path', ''))).name}, sha256 `{base.get('sha256', '')}`",
         "dataset": f"fingerprint `{about.dataset.get('fingerprint', 'not known')}`",
         "evaluation": f"`{about.verdict.fingerprint}`",
-        "trainer": " ".join(f"{key} {value}" for key, value in (record.get("trainer") or {}).items() if key != "path"),
+        # Not where it lies: a card is given away.
+        "trainer": " ".join(str(trainer[key]) for key in ("script", "version") if trainer.get(key)),
         "made with": f"orchestrator {__version__}",
     }
     return "\n".join(f"- {name}: {value}" for name, value in rows.items() if value)

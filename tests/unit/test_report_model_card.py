@@ -26,7 +26,7 @@ RECORD = {
     "values": {"network_dim": 32, "network_alpha": 16, "unet_lr": 0.0001, "optimizer_type": "AdamW8bit", "seed": 7},
     "base": {"path": "/home/somebody/models/v1-5.safetensors", "sha256": "ba5e", "family": "sd1"},
     "attempts": [{"steps": [1, 700]}],
-    "trainer": {"version": "0.9.1", "path": "/home/somebody/kohya"},
+    "trainer": {"version": "0.9.1", "script": "train_network.py", "folder": "/home/somebody/kohya"},
 }
 DATASET = {"fingerprint": "data", "pictures": [{}] * 30, "groups": [{"name": "close-up", "count": 10, "repeats": 2}]}
 
@@ -74,7 +74,7 @@ def test_the_folder_holds_the_file_the_card_and_pictures_with_their_recipes(
     for expected in (
         "`<lora:miku:0.8>` with `miku_v4`", "**Recommended weight**: 0.8", "**Base model**: SD 1.5 (trained on v1-5)",
         "It is the single best of 28 cells", "- epoch 50 of 70, 500 steps", "- dim: 32", "30 pictures: 10 × close-up",
-        lora.sha256, "run-fingerprint", "v1-5.safetensors, sha256 `ba5e`", "what it was made from", "| identity | 0.9",
+        lora.sha256, "run-fingerprint", "v1-5.safetensors, sha256 `ba5e`", "what it was made from", "trainer: train_network.py 0.9.1", "| identity | 0.9",
     ):  # fmt: skip
         assert expected in card
     assert "/home/somebody" not in card, "nobody is told where files lie"
