@@ -208,6 +208,12 @@ def judge(
         verdict = replace(verdict, outcome="not measured")
     elif shares and ranked and rank:
         verdict = _rank(verdict, ranked, scores, shares, plan, set_confidence or plan.confidence)
+        if figures and verdict.residual_sd is not None:
+            # A search over many quantiles: a quarter of a second, for the last look only.
+            needed = seeds_needed(
+                plan.practical_tie, verdict.residual_sd, len(ranked), set_confidence or plan.confidence
+            )
+            verdict = replace(verdict, seeds_needed=needed)
     return replace(verdict, sentences=sentences(verdict)) if rank else verdict
 
 
@@ -314,7 +320,6 @@ def _rank(
         residual_sd=best.residual_sd if comparable else None,
         margin=best.margin if comparable else None,
         smallest_difference=(smallest_difference(best.residual_sd, seeds, count, confidence) if comparable else None),
-        seeds_needed=seeds_needed(plan.practical_tie, best.residual_sd, count, plan.confidence) if comparable else None,
     )
 
 

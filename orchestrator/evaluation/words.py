@@ -93,7 +93,7 @@ def _how_sure_raced(verdict: Verdict, race: Race) -> str:
     out, left = (sum(bool(getattr(r, name)) for r in verdict.cells) for name in ("out", "left"))
     of = f"{len(verdict.cells)} cells" + (f" ({out} not ranked)" if out else "")
     seeds, fresh = race.looks[-1].seeds, len(race.fresh)
-    others = [cell.label for cell in race.finalists if cell != verdict.leader]
+    others = [cell.label for cell in race.finalists[1:]]
     if race.confirmed:
         gone = f"{left} left the race, and " if left else ""
         return f"It is the single best of {of}: {gone}{fresh} fresh seeds confirm it over {' and '.join(others)}."

@@ -166,3 +166,45 @@ def test_a_cell_that_loses_faces_leaves_only_when_that_is_no_chance(spike: World
     assert result.faces is not None
     assert result.faces.of == 4 * len(spike.rounds)
     assert best not in verdict.may_be_best
+
+
+def test_a_leader_that_was_only_lucky_is_not_confirmed_and_another_is_used(spike: World) -> None:
+    lucky = max(CELLS, key=spike.utility)
+
+    def fails_on_fresh_seeds(wanted: Mapping[CellId, Sequence[int]]) -> list[Observation]:
+        return [
+            replace(o, identity=0.3, obedience=0.3) if o.cell == lucky and o.seed in FRESH else o
+            for o in spike.see(wanted)
+        ]
+
+    verdict = run_race(CELLS, SEEDS, FRESH, len(spike.rounds), Racing(), PLAN, fails_on_fresh_seeds)
+    race = verdict.race
+    assert race is not None
+    assert race.finalists[0] == lucky
+    assert not race.confirmed
+    assert verdict.outcome == "may be best"
+    assert verdict.recommended != lucky
+    second, third = race.finalists[1:]
+    assert f"16 fresh seeds did not set {lucky.label} apart from {second.label} and {third.label}" in verdict.text
+    assert verdict.recommended in verdict.may_be_best
+
+
+@pytest.mark.parametrize("world", range(14))
+def test_what_is_said_agrees_with_what_was_found(world: int) -> None:
+    verdict = raced(make_world(9, world), Racing(budget=700))
+    race = verdict.race
+    assert race is not None
+    assert len(verdict.sentences) == 2
+    assert verdict.recommended is not None
+    assert verdict.sentences[0].startswith(f"Use {verdict.recommended.label}")
+    assert {verdict.recommended, verdict.leader} <= {*verdict.may_be_best}
+    assert not {*verdict.may_be_best} & {result.cell for result in verdict.cells if result.left or result.out}
+    if verdict.outcome == "single best":
+        assert race.confirmed
+        assert verdict.may_be_best == (verdict.recommended,)
+    else:
+        assert "worse" not in verdict.text
+        many = "All" if len(verdict.may_be_best) == 28 else f"{len(verdict.may_be_best)} of"
+        assert f"{many} 28 cells may be best with up to {race.looks[-1].seeds} seeds: " in verdict.sentences[1] or (
+            "not called the single best" in verdict.sentences[1]
+        )

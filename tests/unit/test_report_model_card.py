@@ -74,7 +74,8 @@ def test_the_folder_holds_the_file_the_card_and_pictures_with_their_recipes(
     for expected in (
         "`<lora:miku:0.8>` with `miku_v4`", "**Recommended weight**: 0.8", "**Base model**: SD 1.5 (trained on v1-5)",
         "It is the single best of 28 cells", "- epoch 50 of 70, 500 steps", "- dim: 32", "30 pictures: 10 × close-up",
-        lora.sha256, "run-fingerprint", "v1-5.safetensors, sha256 `ba5e`", "what it was made from", "trainer: train_network.py 0.9.1", "| identity | 0.9",
+        lora.sha256, "run-fingerprint", "v1-5.safetensors, sha256 `ba5e`", "what it was made from",
+        "trainer: train_network.py 0.9.1", "| identity | 0.9",
     ):  # fmt: skip
         assert expected in card
     assert "/home/somebody" not in card, "nobody is told where files lie"
