@@ -59,6 +59,11 @@ def gather(profile: Profile, workspace: Workspace) -> content.ReportContent:
     found = [gather_verdict.observed(observation, cache) for observation in observations]
     training_picture = next(iter(built_pictures(workspace, version)), None)
     simulated = any(grid.simulated for each in profiles for grid in _grids(each, workspace).values())
+    votes = None
+    try:
+        votes = gather_verdict.votes(begin.taste(workspace, version))
+    except WorkspaceError:
+        left_out.append("The votes cannot be read, so they are left out.")
     return content.ReportContent(
         title=f"{profile.subject.name} {version}",
         created=f"{datetime.datetime.now().astimezone():%d %B %Y, %H:%M}",
@@ -69,7 +74,7 @@ def gather(profile: Profile, workspace: Workspace) -> content.ReportContent:
         tilt=tuple(row for each in profiles for row in _tilt(each, workspace)),
         scout=gather_verdict.scouting(read_scout(workspace, version), [r.name for r in profile.evaluation.rounds]),
         versions=tuple(versions),
-        votes=gather_verdict.votes(begin.taste(workspace, version)),
+        votes=votes,
         not_measured=_not_measured((*(verdict.not_measured if verdict else ()), *left_out)),
         software=_software(found),
     )
