@@ -543,6 +543,28 @@ def scout_seeds(
     )
 
 
+def choose_seeds(profile: Profile, workspace: Workspace, seeds: Sequence[int]) -> ScoutResult:
+    """Keep the scouted seeds a person chose. Raises `WorkspaceError` before seeds were scouted, `InputError` for seeds
+    that were not.
+    """
+    from orchestrator.evaluation.records import change_scout, read_scout
+    from orchestrator.evaluation.scout import by_hand
+
+    scouted = read_scout(workspace, profile.subject.version)
+    if scouted is None:
+        raise WorkspaceError("The seeds are not scouted yet.", fix="Run `orchestrator scout` first.")
+    chosen = by_hand(scouted, seeds)
+    change_scout(workspace, profile.subject.version, chosen)
+    return chosen
+
+
+def scout_sheet(profile: Profile, workspace: Workspace, result: ScoutResult, *, simulated: bool = False) -> Path:
+    """Draw the contact sheet of a scouting. Returns the PNG."""
+    from orchestrator.evaluation.scout_sheet import write_scout_sheet
+
+    return write_scout_sheet(result, workspace, profile.subject.version, simulated=simulated)
+
+
 def evaluate_version(
     profile: Profile,
     workspace: Workspace,

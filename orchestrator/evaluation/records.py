@@ -27,6 +27,14 @@ def write_scout(workspace: Workspace, version: str, result: ScoutResult, fingerp
     return write_json(workspace.evaluation(version) / SCOUT, {**result.to_dict(), "fingerprint": fingerprint})
 
 
+def change_scout(workspace: Workspace, version: str, result: ScoutResult) -> Path:
+    """Keep other seeds of the same scouting: what they were scouted for stays."""
+    before = read_json(workspace.evaluation(version) / SCOUT)
+    return write_scout(
+        workspace, version, result, str(before.get("fingerprint", "")) if isinstance(before, dict) else ""
+    )
+
+
 def check_scouted_for(workspace: Workspace, version: str, fingerprint: str) -> None:
     """Raises `WorkspaceError` when the version's seeds were scouted for something else. Never scouted is no error."""
     kept = read_json(workspace.evaluation(version) / SCOUT)

@@ -7,9 +7,10 @@ judged for the seed.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
+from orchestrator.errors import InputError
 from orchestrator.evaluation.distributions import wilson
 from orchestrator.evaluation.statistics import mean
 from orchestrator.grid.prompts import baseline_prompt
@@ -57,6 +58,8 @@ class SeedScouted:
     not_measured: tuple[str, ...]
     score: float | None
     reason: str
+    #: Round → the key of its picture in the cache; a round that was not drawn is not there.
+    pictures: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -138,7 +141,31 @@ def scout(
     looked: dict[tuple[str, int], Look] = {}
     for picture, (round_, seed) in zip(pictures, places, strict=True):
         looked[round_.name, seed] = Look(None, why=picture.error) if picture.error else next(looks)
-    return choose(seeds, [round_.name for round_ in rounds], looked, plan.keep)
+    keys: dict[int, dict[str, str]] = {seed: {} for seed in seeds}
+    for picture, (round_, seed) in zip(pictures, places, strict=True):
+        if not picture.error:
+            keys[seed][round_.name] = picture.key
+    result = choose(seeds, [round_.name for round_ in rounds], looked, plan.keep)
+    return replace(result, candidates=tuple(replace(each, pictures=keys[each.seed]) for each in result.candidates))
+
+
+def by_hand(result: ScoutResult, seeds: Sequence[int]) -> ScoutResult:
+    """The same scouting with the seeds a person chose. Raises `InputError` for seeds that were not scouted."""
+    there = {each.seed: each for each in result.candidates}
+    wanted = tuple(sorted(dict.fromkeys(seeds)))
+    if unknown := [str(seed) for seed in wanted if seed not in there]:
+        raise InputError(
+            f"Not scouted: {', '.join(unknown)}.", fix=f"Scouted are {min(there)} to {max(there)}." if there else ""
+        )
+    if not wanted:
+        raise InputError("No seed was chosen.", fix="Name at least one.")
+    reserve = tuple(sorted({*result.seeds, *result.reserve} - {*wanted}))
+    candidates = tuple(
+        replace(each, kept=each.seed in wanted, reason="chosen by hand" if each.seed in wanted else each.reason)
+        for each in result.candidates
+    )
+    sentence = f"{len(wanted)} of {len(there)} seeds were chosen by hand."
+    return replace(result, seeds=wanted, candidates=candidates, reserve=reserve, sentences=(sentence,))
 
 
 def choose(

@@ -72,7 +72,9 @@ def gather(profile: Profile, workspace: Workspace) -> content.ReportContent:
         deciding=gather_verdict.deciding(verdict, found, training_picture) if verdict else (),
         observations=tuple(found),
         tilt=tuple(row for each in profiles for row in _tilt(each, workspace)),
-        scout=gather_verdict.scouting(read_scout(workspace, version), [r.name for r in profile.evaluation.rounds]),
+        scout=gather_verdict.scouting(
+            read_scout(workspace, version), [r.name for r in profile.evaluation.rounds], cache
+        ),
         versions=tuple(versions),
         votes=votes,
         not_measured=_not_measured((*(verdict.not_measured if verdict else ()), *left_out)),

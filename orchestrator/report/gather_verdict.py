@@ -7,7 +7,7 @@ from pathlib import Path
 
 from orchestrator.evaluation.metrics import METRICS, Metric
 from orchestrator.evaluation.observations import CellId, Observation
-from orchestrator.evaluation.scout import ScoutResult
+from orchestrator.evaluation.scout import ScoutResult, SeedScouted
 from orchestrator.evaluation.statistics import Interval
 from orchestrator.evaluation.verdict import CellResult, Verdict
 from orchestrator.evaluation.votes.taste import Taste
@@ -178,16 +178,29 @@ def _is(each: content.Observed, cell: CellId) -> bool:
     return each.epoch == cell.epoch and (cell.is_baseline or each.weight == cell.weight)
 
 
-def scouting(result: ScoutResult | None, rounds: Sequence[str]) -> content.ScoutSection | None:
-    """The scouted seeds as the report shows them."""
+def scouting(
+    result: ScoutResult | None, rounds: Sequence[str], cache: PictureCache | None = None
+) -> content.ScoutSection | None:
+    """The scouted seeds as the report shows them, each with its picture of the first round."""
     if result is None:
         return None
     seeds = tuple(
         content.ScoutedSeed(
             seed=each.seed,
             kept=each.kept,
+            picture=_scouted(each, cache),
             obedience=tuple(1.0 if name in each.obeyed else 0.0 if name in each.failed else None for name in rounds),
         )
         for each in result.candidates
     )
     return content.ScoutSection(" ".join(result.sentences), tuple(rounds), seeds)
+
+
+def _scouted(each: SeedScouted, cache: PictureCache | None) -> content.ReportPicture | None:
+    name, key = next(iter(each.pictures.items()), ("", ""))
+    if cache is None or not key or not cache.has(key):
+        return None
+    recipe = cache.proof(key).get("recipe") or {}
+    return content.ReportPicture(
+        cache.picture(key), f"no LoRA, {name}, seed {each.seed}", {**recipe, "cache_key": key, "scouted": each.reason}
+    )

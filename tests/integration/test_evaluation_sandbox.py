@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
 
 from orchestrator.a1111.client import A1111
 from orchestrator.errors import WorkspaceError
@@ -16,6 +17,7 @@ from orchestrator.evaluation.evaluate import Eyes, evaluate, scout_seeds, worksp
 from orchestrator.evaluation.observations import BASELINE, CellId
 from orchestrator.evaluation.price import price_rounds
 from orchestrator.evaluation.records import read_observations, read_scout, read_verdict
+from orchestrator.evaluation.scout_sheet import write_scout_sheet
 from orchestrator.files import sha256_file
 from orchestrator.pictures.recipes import make_recipe
 from orchestrator.profile.model import Profile, Racing, VerdictPlan
@@ -96,6 +98,11 @@ def test_from_scouting_to_a_verdict_that_is_found_again(
     assert scouted.measured
     assert read_scout(workspace, "v2") == scouted
     assert [rate.measured for rate in scouted.rates] == [3, 3]
+    sheet = write_scout_sheet(scouted, workspace, "v2", simulated=True)
+    with Image.open(sheet) as picture:
+        assert picture.width > 3 * 100
+    assert all(renderer.cache.has(key) for each in scouted.candidates for key in each.pictures.values())
+    assert all(set(each.pictures) == {"raised", "hip"} for each in scouted.candidates)
 
     deployed = starter(client)
     use = LoraUse(deployed.stem, deployed.lora.sha256, deployed.shown_hash, 1.0)
