@@ -83,6 +83,10 @@ class Workspace:
         """Scouted seeds, observations and the verdict of one version."""
         return self.root / "evaluations" / file_stem(name)
 
+    def published(self, name: str) -> Path:
+        """A published LoRA: the file under its clean name, its model card, sample pictures."""
+        return self.root / "published" / file_stem(name)
+
     def report(self, name: str) -> Path:
         """The self-contained HTML folder of one version."""
         return self.root / "reports" / file_stem(name)

@@ -26,6 +26,8 @@ COMMANDS = {
     "scout": ("scout", "Find the seeds that obey the poses, without LoRA."),
     "evaluate": ("evaluate", "Draw and measure the rounds, and say which LoRA is best."),
     "queue": ("queue", "Let trainings and grids run overnight, one after the other, on one card."),
+    "vote": ("vote", "Vote blind between the finalists, in the browser."),
+    "publish": ("publish", "Put the winner under a clean name, with a model card."),
     "report": ("report", "Write the HTML report."),
     "sandbox": ("sandbox", "Start the simulated A1111 to try things against."),
 }

@@ -25,11 +25,16 @@ if TYPE_CHECKING:
 @workspace_option
 @server_option
 @lora_folder_option
+@click.option("--dry-run", is_flag=True, help="Only say how many pictures and how long; draw nothing.")
 @json_option
-def command(folder: Path, url: Urls, lora_folder: str | None, as_json: bool) -> None:
-    """Draw the rounds for every epoch and weight on the scouted seeds, measure them, and say which LoRA is best."""
+def command(folder: Path, url: Urls, lora_folder: str | None, dry_run: bool, as_json: bool) -> None:
+    """Draw the rounds on the scouted seeds, measure them, and say which LoRA is best.
+
+    Every epoch and weight is drawn on a few seeds, those that may still be the best on more; the best three are
+    confirmed on fresh ones. Stopped, it goes on where it was when it is run again.
+    """
     from orchestrator import pipeline
-    from orchestrator.cli.console import answer_json, progress
+    from orchestrator.cli.console import answer, answer_json, note, progress
     from orchestrator.cli.servers import open_servers
     from orchestrator.settings import load_settings
 
@@ -38,6 +43,12 @@ def command(folder: Path, url: Urls, lora_folder: str | None, as_json: bool) -> 
     with open_servers(settings) as servers, progress() as on_progress:
         deployed = servers.deploy(workspace, profile.run_name)
         renderer = servers.renderer(profile, workspace)
+        least, most = pipeline.price_rounds(profile, workspace, renderer, deployed)
+        priced = f"The rounds = {least}" + ("." if least == most else f"; with everything that may follow {most}.")
+        if dry_run:
+            answer(priced)
+            return
+        note(priced)
         verdict = pipeline.evaluate_version(profile, workspace, renderer, deployed, on_progress=on_progress)
     if as_json:
         answer_json(verdict.to_dict())
@@ -64,6 +75,7 @@ def show_verdict(verdict: Verdict) -> None:
             for result in best
         ]
         table(("", "epoch", "weight", "utility", "identity", "obedience"), rows)
+        answer(verdict.rule)
     for sentence in (*verdict.trade_offs, *verdict.not_measured):
         paragraph("- ", sentence)
 

@@ -11,6 +11,7 @@ from orchestrator.cli.options import (
     address_option,
     json_option,
     lora_folder_option,
+    models_folder,
     open_workspace,
     workspace_option,
 )
@@ -122,19 +123,9 @@ def publish(epoch: int, name: str, folder: Path, run: str, to: Path | None, weig
 
     workspace, profile = open_workspace(folder)
     if to is None:
-        to = _models_folder(url)
+        to = models_folder(url)
     published = pipeline.publish_epoch(profile, workspace, epoch, name, to, run_name=run, weight=weight)
     if published.card_kept:
         note(f"{published.card.name} was there already: what it says is kept.")
     answer(f"{published.path}{' (there already)' if published.reused else ''}")
     answer(f"Use it as <lora:{published.path.stem}:{weight or 1:g}>, once A1111's list is refreshed.")
-
-
-def _models_folder(url: Urls) -> Path:
-    from orchestrator.cli.options import open_client
-    from orchestrator.lora.deploy import find_lora_folder
-    from orchestrator.settings import load_settings
-
-    settings = load_settings(a1111_url=url)
-    with open_client(settings) as client:
-        return find_lora_folder(client, settings.lora_folder or None)

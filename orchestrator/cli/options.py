@@ -115,3 +115,14 @@ def checked(profile: Profile, source: Path) -> Profile:
     if problems := problems_of(profile):
         raise ProfileError(source, problems)
     return profile
+
+
+def models_folder(url: Urls) -> Path:
+    """A1111's models/Lora: from the settings, or asked from A1111."""
+    from orchestrator.installs import open_client
+    from orchestrator.lora.deploy import find_lora_folder
+    from orchestrator.settings import load_settings
+
+    settings = load_settings(a1111_url=url)
+    with open_client(settings) as client:
+        return find_lora_folder(client, settings.lora_folder or None)

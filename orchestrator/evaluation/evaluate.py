@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -10,6 +10,8 @@ from orchestrator.evaluation.identity import Anchors, find_centres
 from orchestrator.evaluation.inputs import fingerprint, lora_files
 from orchestrator.evaluation.judge import score
 from orchestrator.evaluation.meanwhile import measured_meanwhile
+from orchestrator.evaluation.observations import BASELINE, CellId, Observation
+from orchestrator.evaluation.racing import run_race
 from orchestrator.evaluation.records import check_scouted_for, write_observations, write_scout, write_verdict
 from orchestrator.evaluation.rounds import Observed, Place, Shown, observe, plan_rounds
 from orchestrator.evaluation.scout import Draws, Look, ScoutResult, scout
@@ -23,6 +25,8 @@ from orchestrator.vision.model import NOT_MEASURED, Measurement
 from orchestrator.workspace import Workspace
 
 OnLooked = Callable[[Path], None]
+OnPart = Callable[[int], None]
+At = tuple[CellId, str, int]
 #: Pictures → measurements, in their order; `orchestrator.vision.measure` with its cache filled in.
 Measure = Callable[[Sequence[Path], OnLooked | None], Sequence[Measurement]]
 
@@ -110,32 +114,52 @@ def evaluate(
     renderer: Draws,
     eyes: Eyes,
     *,
+    fresh: Sequence[int] = (),
+    on_part: OnPart | None = None,
     on_picture: OnPicture | None = None,
     on_tagged: OnLooked | None = None,
     on_measured: OnLooked | None = None,
 ) -> Verdict:
-    """Draw the rounds on `seeds`, observe, judge, and keep observations and verdict in the workspace.
+    """Race the cells over `seeds`, confirm on `fresh`, judge, and keep observations and verdict in the workspace.
 
-    `references`: the dataset's pictures, whose faces are the identity wanted. Raises `InputError` when there is
-    nothing to test, `WorkspaceError` when the version's seeds were scouted for other rounds, and whatever the renderer
-    and the server raise; pictures and measurements got until then are kept.
+    `references`: the dataset's pictures, whose faces are the identity wanted. `on_part`: told how many pictures come
+    next, before each look. Raises `InputError` when there is nothing to test, `WorkspaceError` when the version's seeds
+    were scouted for other rounds, and whatever the renderer and the server raise; pictures and measurements got until
+    then are kept, so that the same call goes on where it was stopped.
     """
     made_from = fingerprint(profile, make_recipe)
     check_scouted_for(workspace, profile.subject.version, made_from)
-    places = plan_rounds(profile.evaluation, seeds, loras, make_recipe, trigger=profile.trigger, fill=profile.fill)
-    with measured_meanwhile(lambda paths: eyes.measure(paths, None)) as measure_soon:
+    plan, racing = profile.evaluation, profile.evaluation.racing
+    every = (*seeds, *(seed for seed in fresh if seed not in set(seeds)))
+    places = plan_rounds(plan, every, loras, make_recipe, trigger=profile.trigger, fill=profile.fill)
+    cells = tuple(dict.fromkeys(place.cell for place in places if not place.cell.is_baseline))
+    shown: dict[At, Shown] = {}
+    observed = Observed((), Anchors(), ())
+    tagging = Tagged(())
+    trained_on = eyes.measure(list(references), None)
+    wanted = _dataset(trained_on)
 
-        def arrived(picture: Picture) -> None:
-            measure_soon(picture)
-            if on_picture is not None:
-                on_picture(picture)
+    def see(asked: Mapping[CellId, Sequence[int]]) -> Sequence[Observation]:
+        nonlocal observed, tagging
+        on = {cell: set(of) for cell, of in asked.items()}
+        ours = [place for place in places if place.seed in on.get(place.cell, ())]
+        new = [place for place in ours if _at(place) not in shown]
+        if on_part is not None:
+            on_part(len(new))
+        tagging = _show(new, shown, renderer, eyes, tagging, on_picture, on_tagged, on_measured)
+        seen = [shown[_at(place)] for place in ours]
+        found = observe(ours, seen, plan.rounds, wanted, tagging.known, tagging.seen_from, trained_on)
+        said = (*found.not_measured, *_reasons(tagging, (s.measurement for s in seen if s.measurement)))
+        observed = Observed(found.observations, found.anchors, tuple(dict.fromkeys(said)))
+        return observed.observations
 
-        pictures = renderer.render([place.recipe for place in places], arrived)
-        drawn = [picture.path for picture in pictures if not picture.error]
-        # Tags while the server's checkpoint is loaded.
-        tagged = eyes.tags(drawn, on_tagged)
-    observed = look(places, pictures, profile.evaluation.rounds, references, eyes, tagged, on_measured=on_measured)
-    verdict = judge(observed.observations, profile.verdict, not_measured=observed.not_measured)
+    if racing.on:
+        verdict = run_race(
+            cells, seeds, fresh, len(plan.rounds), racing, profile.verdict, see, lambda: observed.not_measured
+        )
+    else:
+        see(dict.fromkeys((*cells, BASELINE), tuple(seeds)))
+        verdict = judge(observed.observations, profile.verdict, not_measured=observed.not_measured)
     files = lora_files(places)
     verdict = replace(verdict, fingerprint=made_from, lora_files=files)
     write_observations(workspace, profile.subject.version, observed.observations, observed.anchors, made_from, files)
@@ -143,31 +167,45 @@ def evaluate(
     return verdict
 
 
-def look(
-    places: Sequence[Place],
-    pictures: Sequence[Picture],
-    rounds: Sequence[Round],
-    references: Sequence[Path],
+def _show(
+    new: Sequence[Place],
+    shown: dict[At, Shown],
+    renderer: Draws,
     eyes: Eyes,
-    tagged: Tagged,
-    *,
-    on_measured: OnLooked | None = None,
-) -> Observed:
-    """Everything observed on the drawn pictures of the rounds. `tagged`: the tags of those pictures, in their order."""
-    drawn = [picture for picture in pictures if not picture.error]
-    paths = [picture.path for picture in drawn]
-    measured = {picture.key: seen for picture, seen in zip(drawn, eyes.measure(paths, on_measured), strict=True)}
+    before: Tagged,
+    on_picture: OnPicture | None,
+    on_tagged: OnLooked | None,
+    on_measured: OnLooked | None,
+) -> Tagged:
+    """Draw places, tag and measure their pictures, and put them to those shown. Gives what the tagger knows by now."""
+    with measured_meanwhile(lambda paths: eyes.measure(paths, None)) as measure_soon:
+
+        def arrived(picture: Picture) -> None:
+            measure_soon(picture)
+            if on_picture is not None:
+                on_picture(picture)
+
+        pictures = renderer.render([place.recipe for place in new], arrived)
+        drawn = [picture for picture in pictures if not picture.error]
+        paths = [picture.path for picture in drawn]
+        # Tags while the server's checkpoint is loaded.
+        tagged = eyes.tags(paths, on_tagged)
+    faces = eyes.measure(paths, on_measured) if paths else ()
+    measured = {picture.key: seen for picture, seen in zip(drawn, faces, strict=True)}
     tags = {picture.key: found for picture, found in zip(drawn, tagged.tags, strict=True)}
-    shown = [
-        Shown(key=picture.key, error=picture.error)
-        if picture.error
-        else Shown(picture.key, picture.path, measured[picture.key], tags[picture.key])
-        for picture in pictures
-    ]
-    wanted = eyes.measure(list(references), None)
-    observed = observe(places, shown, rounds, _dataset(wanted), tagged.known, tagged.seen_from)
-    said = [*observed.not_measured, *_reasons(tagged, measured.values())]
-    return Observed(observed.observations, observed.anchors, tuple(dict.fromkeys(said)))
+    for place, picture in zip(new, pictures, strict=True):
+        shown[_at(place)] = (
+            Shown(key=picture.key, error=picture.error)
+            if picture.error
+            else Shown(picture.key, picture.path, measured[picture.key], tags[picture.key])
+        )
+    if not paths and before.tagger:
+        return before
+    return Tagged((), tagged.tagger or before.tagger, tagged.known | before.known, tagged.not_measured)
+
+
+def _at(place: Place) -> At:
+    return place.cell, place.round, place.seed
 
 
 def _dataset(wanted: Sequence[Measurement]) -> Anchors:

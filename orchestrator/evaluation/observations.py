@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 
@@ -64,6 +64,8 @@ class Observation:
     obeys: bool | None = None
     face_found: bool | None = None
     sharpness: float | None = None
+    #: The numbers of `orchestrator.evaluation.metrics` by name; one that was not measured is not there.
+    metrics: Mapping[str, float] = field(default_factory=dict)
     missing: str = ""
     error: str = ""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -12,6 +13,7 @@ from orchestrator.evaluation.observations import Observation
 from orchestrator.evaluation.scout import ScoutResult
 from orchestrator.evaluation.verdict import Verdict
 from orchestrator.files import read_json, write_json
+from orchestrator.render.cache import PictureCache
 from orchestrator.workspace import Workspace
 
 SCOUT = "scout.json"
@@ -23,6 +25,14 @@ Record = TypeVar("Record")
 def write_scout(workspace: Workspace, version: str, result: ScoutResult, fingerprint: str) -> Path:
     """Keep the scouted seeds. `fingerprint`: what they were scouted for."""
     return write_json(workspace.evaluation(version) / SCOUT, {**result.to_dict(), "fingerprint": fingerprint})
+
+
+def change_scout(workspace: Workspace, version: str, result: ScoutResult) -> Path:
+    """Keep other seeds of the same scouting: what they were scouted for stays."""
+    before = read_json(workspace.evaluation(version) / SCOUT)
+    return write_scout(
+        workspace, version, result, str(before.get("fingerprint", "")) if isinstance(before, dict) else ""
+    )
 
 
 def check_scouted_for(workspace: Workspace, version: str, fingerprint: str) -> None:
@@ -65,14 +75,26 @@ def read_scout(workspace: Workspace, version: str) -> ScoutResult | None:
 
 
 def read_observations(workspace: Workspace, version: str) -> list[Observation]:
-    """The observations of a version; none before it was evaluated. Raises `WorkspaceError` for a damaged file."""
+    """The observations of a version; none before it was evaluated. Raises `WorkspaceError` for a damaged file.
+
+    Of a workspace that was moved, pictures are found again by their keys.
+    """
     path = workspace.evaluation(version) / OBSERVATIONS
-    return _read(path, lambda value: [Observation.from_dict(item) for item in value["observations"]]) or []
+    found = _read(path, lambda value: [Observation.from_dict(item) for item in value["observations"]]) or []
+    cache = PictureCache(workspace.cache)
+    return [_found_again(observation, cache) for observation in found]
 
 
 def read_verdict(workspace: Workspace, version: str) -> Verdict | None:
     """The verdict on a version; None before there is one. Raises `WorkspaceError` for a damaged file."""
     return _read(workspace.evaluation(version) / VERDICT, Verdict.from_dict)
+
+
+def _found_again(observation: Observation, cache: PictureCache) -> Observation:
+    if not observation.path or not observation.key or Path(observation.path).is_file():
+        return observation
+    here = cache.picture(observation.key)
+    return replace(observation, path=str(here)) if here.is_file() else observation
 
 
 def _read(path: Path, parse: Callable[[Any], Record]) -> Record | None:

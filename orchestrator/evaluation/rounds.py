@@ -10,17 +10,19 @@ from pathlib import Path
 from orchestrator.errors import InputError
 from orchestrator.evaluation.identity import ALL_FRAMINGS, Anchors, set_baselines, without_round
 from orchestrator.evaluation.judge import score
+from orchestrator.evaluation.metrics import Sight, numbers
 from orchestrator.evaluation.observations import BASELINE, CellId, Observation
 from orchestrator.evaluation.statistics import mean
 from orchestrator.grid.cells import DeployedLora, MakeRecipe
 from orchestrator.grid.prompts import baseline_prompt
 from orchestrator.profile.model import Evaluation, Round
 from orchestrator.render.recipe import LoraUse, Recipe
-from orchestrator.tagging.tags import FRAMINGS
-from orchestrator.vision.model import TOO_SMALL, Measurement
+from orchestrator.tagging.tags import FRAMINGS, TAG_NAMES
+from orchestrator.vision.model import TOO_SMALL, Framing, Measurement
 
 #: A tag must rise by at least this when the prompt asks for it, or it tells nothing about obedience.
 LEAST_RISE = 0.05
+FRAMING_WORDS: tuple[Framing, ...] = ("close-up", "upper body", "full body")
 #: In a round in which more of the found faces than this cannot be recognised, identity is not measured.
 MOST_UNRECOGNISED = 0.5
 
@@ -98,11 +100,12 @@ def observe(
     dataset: Anchors,
     known: frozenset[str] = frozenset(),
     seen_from: float = 0.5,
+    training: Sequence[Measurement] = (),
 ) -> Observed:
     """The observations of all places, in their order.
 
     `dataset`: the anchors from the dataset alone (`find_centres`); `known`: tag names the model knows; `seen_from`:
-    from which score a picture obeys.
+    from which score a picture obeys; `training`: the pictures the LoRA was trained on.
     """
     by_name = {round_.name: round_ for round_ in rounds}
     at = list(zip(places, shown, strict=True))
@@ -114,6 +117,7 @@ def observe(
             baseline[place.round][1].append(distance)
     anchors = _without_unrecognised(set_baselines(dataset, baseline), at)
     deaf = _deaf_rounds(at, rounds, known)
+    alike = _siblings(at)
     observations = []
     for (place, picture), distance in zip(at, distances, strict=True):
         round_ = by_name[place.round]
@@ -123,6 +127,8 @@ def observe(
             obeyed = score(round_.expects, picture.tags, known, seen)
         looked = seen is not None and seen.looked
         face = seen.face if seen is not None and looked else None
+        identity = anchors.identity(place.round, distance) if distance is not None else None
+        sight = Sight(seen, identity, obeyed, framing_in(round_.prompt), alike[place.cell, place.round](seen), training)
         observations.append(
             Observation(
                 cell=place.cell,
@@ -131,12 +137,13 @@ def observe(
                 key=picture.key,
                 path=str(picture.path) if picture.path else "",
                 identity_distance=distance,
-                identity=anchors.identity(place.round, distance) if distance is not None else None,
+                identity=identity,
                 roll_deg=face.roll_deg if face else None,
                 obedience=obeyed,
                 obeys=None if obeyed is None else obeyed >= (0.5 if _by_framing(round_, seen) else seen_from),
                 face_found=(face is not None) if looked else None,
                 sharpness=seen.sharpness if seen is not None and seen.readable else None,
+                metrics=numbers(sight),
                 missing=seen.missing if seen is not None else "",
                 error=picture.error,
             )
@@ -144,6 +151,28 @@ def observe(
     said = [_sentence(name, why) for name, why in anchors.not_measured.items()]
     said += [f"Obedience was not measured in {name}: {why}." for name, why in deaf.items()]
     return Observed(tuple(observations), anchors, tuple(said))
+
+
+def framing_in(prompt: str) -> Framing | None:
+    """The framing a prompt asks for in words; None when it names none, or several."""
+    words = prompt.lower().replace("closeup", "close-up").replace("close up", "close-up")
+    named = [framing for framing in FRAMING_WORDS if framing in words]
+    return named[0] if len(named) == 1 else None
+
+
+def _siblings(
+    at: Sequence[tuple[Place, Shown]],
+) -> dict[tuple[CellId, str], Callable[[Measurement | None], list[Measurement]]]:
+    """For each cell and round: gives the other seeds' pictures of a picture."""
+    found: dict[tuple[CellId, str], list[Measurement]] = {}
+    for place, picture in at:
+        group = found.setdefault((place.cell, place.round), [])
+        if picture.measurement is not None and picture.measurement.readable:
+            group.append(picture.measurement)
+    return {
+        key: lambda seen, group=group: [other for other in group if other is not seen]  # type: ignore[misc]
+        for key, group in found.items()
+    }
 
 
 def _something_to_test(
@@ -226,6 +255,9 @@ def _deaf_rounds(at: Sequence[tuple[Place, Shown]], rounds: Sequence[Round], kno
     deaf: dict[str, str] = {}
     for round_ in rounds:
         if round_.expects in FRAMINGS:
+            continue
+        if known and not known.intersection(TAG_NAMES[round_.expects]):
+            deaf[round_.name] = f"the tagger knows none of the tags for {round_.expects!r}"
             continue
         others = {other.name for other in rounds if other.expects != round_.expects}
         rises: list[float] = []

@@ -7,10 +7,11 @@ judged for the seed.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
 from orchestrator.distributions import wilson
+from orchestrator.errors import InputError
 from orchestrator.evaluation.statistics import mean
 from orchestrator.grid.prompts import baseline_prompt
 from orchestrator.profile.model import Round, Scouting
@@ -57,6 +58,8 @@ class SeedScouted:
     not_measured: tuple[str, ...]
     score: float | None
     reason: str
+    #: Round → the key of its picture in the cache; a round that was not drawn is not there.
+    pictures: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -83,6 +86,8 @@ class ScoutResult:
     rates: tuple[RoundRate, ...]
     candidates: tuple[SeedScouted, ...]
     sentences: tuple[str, ...]
+    #: Further seeds that obey, which the rounds do not use: fresh ones to confirm a winner on.
+    reserve: tuple[int, ...] = ()
 
     @property
     def enough(self) -> bool:
@@ -107,6 +112,7 @@ class ScoutResult:
             rates=tuple(RoundRate(**rate) for rate in data["rates"]),
             candidates=candidates,
             sentences=tuple(data["sentences"]),
+            reserve=tuple(data.get("reserve", ())),
         )
 
 
@@ -135,7 +141,31 @@ def scout(
     looked: dict[tuple[str, int], Look] = {}
     for picture, (round_, seed) in zip(pictures, places, strict=True):
         looked[round_.name, seed] = Look(None, why=picture.error) if picture.error else next(looks)
-    return choose(seeds, [round_.name for round_ in rounds], looked, plan.keep)
+    keys: dict[int, dict[str, str]] = {seed: {} for seed in seeds}
+    for picture, (round_, seed) in zip(pictures, places, strict=True):
+        if not picture.error:
+            keys[seed][round_.name] = picture.key
+    result = choose(seeds, [round_.name for round_ in rounds], looked, plan.keep)
+    return replace(result, candidates=tuple(replace(each, pictures=keys[each.seed]) for each in result.candidates))
+
+
+def by_hand(result: ScoutResult, seeds: Sequence[int]) -> ScoutResult:
+    """The same scouting with the seeds a person chose. Raises `InputError` for seeds that were not scouted."""
+    there = {each.seed: each for each in result.candidates}
+    wanted = tuple(sorted(dict.fromkeys(seeds)))
+    if unknown := [str(seed) for seed in wanted if seed not in there]:
+        raise InputError(
+            f"Not scouted: {', '.join(unknown)}.", fix=f"Scouted are {min(there)} to {max(there)}." if there else ""
+        )
+    if not wanted:
+        raise InputError("No seed was chosen.", fix="Name at least one.")
+    reserve = tuple(sorted({*result.seeds, *result.reserve} - {*wanted}))
+    candidates = tuple(
+        replace(each, kept=each.seed in wanted, reason="chosen by hand" if each.seed in wanted else each.reason)
+        for each in result.candidates
+    )
+    sentence = f"{len(wanted)} of {len(there)} seeds were chosen by hand."
+    return replace(result, seeds=wanted, candidates=candidates, reserve=reserve, sentences=(sentence,))
 
 
 def choose(
@@ -169,10 +199,18 @@ def choose(
             f"Fewer seeds obey than were asked for ({len(chosen)} of {keep}): the verdict will be less sure. "
             "Raise scouting.candidates, or make the prompts of the rounds stronger."
         )
+    never = [rate for rate in rates if rate.measured and not rate.obeyed]
+    if never:
+        listed = ", ".join(f"{rate.round} (0 of {rate.measured}, at most {rate.high:.0%})" for rate in never)
+        sentences.append(
+            f"No seed obeys {listed}, without any LoRA: the checkpoint does not draw it from this prompt, so no LoRA "
+            "can be blamed for it. Change the prompt of the round, or take the round out."
+        )
     unjudged = [name for name in rounds if name not in judged]
     if unjudged:
         sentences.append(f"Not measured: {', '.join(unjudged)}.")
-    return ScoutResult(tuple(sorted(chosen)), keep, True, rates, scouted, tuple(sentences))
+    reserve = tuple(sorted({*suitable} - {*chosen}))
+    return ScoutResult(tuple(sorted(chosen)), keep, True, rates, scouted, tuple(sentences), reserve)
 
 
 def _unscouted(
@@ -186,7 +224,7 @@ def _unscouted(
     chosen = tuple(sorted(seeds[:keep]))
     scouted = tuple(_scouted(seed, rounds, [], looked, kept=seed in chosen, suitable=False) for seed in seeds)
     sentence = f"Obedience was not measured ({why}): the first {len(chosen)} seeds are used as they come."
-    return ScoutResult(chosen, keep, False, rates, scouted, (sentence,))
+    return ScoutResult(chosen, keep, False, rates, scouted, (sentence,), tuple(sorted(seeds[keep:])))
 
 
 def _rate(name: str, answers: Sequence[bool | None]) -> RoundRate:

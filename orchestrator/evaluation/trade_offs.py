@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-from orchestrator.evaluation.observations import CellId
+from orchestrator.evaluation.observations import BASELINE, CellId
 from orchestrator.evaluation.scores import Metric, Scores
 from orchestrator.evaluation.statistics import Interval, mean, t_interval
+from orchestrator.evaluation.tilt import tilt
 
 if TYPE_CHECKING:
     from orchestrator.evaluation.verdict import CellResult
@@ -24,6 +25,8 @@ def trade_offs(scores: Scores, results: Sequence[CellResult], confidence: float 
         _along("weight", scores, confidence),
         _along("epoch", scores, confidence),
         _tilted(results),
+        _turned("yaw", "turn", scores, confidence),
+        _turned("pitch", "nod", scores, confidence),
         *_never(scores),
     ]
     return [sentence for sentence in said if sentence]
@@ -91,6 +94,27 @@ def _tilted(results: Sequence[CellResult]) -> str:
     worst, cell = max(locked or leaning, key=lambda each: abs(each[0].shift.mean))
     return (
         f"{told}: at {cell.label} {worst.mean_roll:+.1f}° ± {worst.spread:.1f}°, on the same seeds without LoRA "
+        f"{worst.baseline_roll:+.1f}° ± {worst.baseline_spread:.1f}°."
+    )
+
+
+def _turned(metric: str, called: str, scores: Scores, confidence: float) -> str:
+    """A turn or a nod that is locked in; as with the tilt, the mean shifted and the spread fallen. Nobody asked for
+    these two, so chance is divided among all cells.
+    """
+    at = {
+        cell: {place: o.metrics[metric] for place, o in seen.items() if metric in o.metrics}
+        for cell, seen in scores.at.items()
+    }
+    strict = 1 - (1 - confidence) / max(1, len(scores.cells))
+    found = [(tilt(at[cell], at[BASELINE], strict), cell) for cell in scores.cells]
+    locked = [(each, cell) for each, cell in found if each is not None and each.locked]
+    if not locked:
+        return ""
+    worst, cell = max(locked, key=lambda each: abs(each[0].shift.mean))
+    return (
+        f"The head's {called} is locked in {len(locked)} of {len(scores.cells)} cells: at {cell.label} "
+        f"{worst.mean_roll:+.1f}° ± {worst.spread:.1f}°, on the same seeds without LoRA "
         f"{worst.baseline_roll:+.1f}° ± {worst.baseline_spread:.1f}°."
     )
 

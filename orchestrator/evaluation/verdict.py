@@ -3,7 +3,7 @@
     gates      what no average may make up for: pictures that are not there, lost faces, another face
     utility    the shares of the profile's [verdict], over what was measured
     set        the cells that may be best with these seeds, and those within the practical tie of the leader
-    tie rule   among the cells within the practical tie of the leader: the lowest weight, then the earliest epoch
+    tie rule   among the cells within half the practical tie of the leader: the lowest weight, then the earliest epoch
 
 Obedience is compared between cells only, never with the baseline: the seeds were kept because their pictures without
 LoRA obeyed, so those are the lucky ones of their kind, and a LoRA that does nothing would seem to refuse.
@@ -19,7 +19,9 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
 from orchestrator.distributions import wilson
+from orchestrator.evaluation.metrics.summary import Figure, figures_of, tell_nothing
 from orchestrator.evaluation.observations import BASELINE, CellId, Observation
+from orchestrator.evaluation.race_record import Race
 from orchestrator.evaluation.scores import METRICS, Metric, Scores, score_observations
 from orchestrator.evaluation.statistics import (
     Interval,
@@ -36,6 +38,13 @@ from orchestrator.profile.model import VerdictPlan
 
 #: Cells whose mean identity is below this are still somebody else: 0 is the baseline, 1 the dataset's own pictures.
 IDENTITY_FLOOR = 0.2
+#: Of the practical tie: cells measured this near to the leader are as good. Half of it, because what is measured is off
+#: by about as much (simulated: at the whole of it the cell used is within the tie of the best in 3 % fewer worlds).
+TIE_SHARE = 0.5
+#: Cells with a larger share of black, flat or noisy pictures draw no pictures worth comparing.
+MOST_COLLAPSED = 0.1
+#: How faults begin that show without any identity or obedience.
+PLAIN_FAULTS = ("black, flat or noise in ", "a face in only ")
 VERDICT_FORMAT = 1
 
 Outcome = Literal["single best", "may be best", "none passes", "not measured"]
@@ -62,12 +71,18 @@ class CellResult:
     upright: Interval | None = None
     faces: Rate | None = None
     drawn: Rate | None = None
+    #: Pictures that are black, one even surface, or noise.
+    collapsed: Rate | None = None
     #: Mean and standard deviation of the roll over the faces found (their rate is `faces`), degrees.
     roll_mean: float | None = None
     roll_sd: float | None = None
     tilt: Tilt | None = None
     sharpness: float | None = None
+    #: Every metric of `orchestrator.evaluation.metrics` that was measured, in their order.
+    figures: tuple[Figure, ...] = ()
     out: str = ""
+    #: When and why it was not drawn further in a race; empty = it went to the end.
+    left: str = ""
     may_be_best: bool = False
     #: On the front of identity × obedience: no ranked cell is better in one and as good in the other.
     pareto: bool = False
@@ -105,11 +120,21 @@ class Verdict:
     #: What was drawn: `orchestrator.evaluation.inputs.fingerprint`, and the sha256 of every LoRA file.
     fingerprint: str = ""
     lora_files: tuple[str, ...] = ()
+    #: How the cells were raced; None = all were drawn on all seeds.
+    race: Race | None = None
 
     @property
     def text(self) -> str:
         """The two sentences."""
         return " ".join(self.sentences)
+
+    @property
+    def rule(self) -> str:
+        """By which rule one of several equals is used."""
+        near = f"{TIE_SHARE * self.practical_tie:g}"
+        return (
+            f"Of cells within {near} of the leader, the one with the lowest weight, then the earliest epoch, is used."
+        )
 
     def result(self, cell: CellId | None) -> CellResult | None:
         """The figures of one cell, the baseline among them."""
@@ -127,17 +152,28 @@ class Verdict:
             values[name] = CellId.from_dict(values[name]) if values[name] else None
         values["may_be_best"] = tuple(CellId.from_dict(cell) for cell in values["may_be_best"])
         values["cells"] = tuple(_result_from(cell) for cell in values["cells"])
+        values["race"] = Race.from_dict(values["race"]) if values.get("race") else None
         values["baseline"] = _result_from(values["baseline"]) if values["baseline"] else None
         for name in ("seeds", "rounds", "sentences", "trade_offs", "not_measured", "lora_files"):
             values[name] = tuple(values.get(name, ()))
         return cls(**values)
 
 
-def judge(observations: Sequence[Observation], plan: VerdictPlan, *, not_measured: Sequence[str] = ()) -> Verdict:
+def judge(
+    observations: Sequence[Observation],
+    plan: VerdictPlan,
+    *,
+    not_measured: Sequence[str] = (),
+    set_confidence: float | None = None,
+    rank: bool = True,
+    figures: bool = True,
+) -> Verdict:
     """The verdict on all cells that were observed.
 
     `not_measured`: sentences saying what could not be measured and why; they are passed on, together with what shows
-    here.
+    here. `set_confidence`: that of the set that may be best, where it is another one than the intervals'. Without
+    `rank` only the cells' own figures are worked out, without `figures` all but those of the metrics beside
+    the ranking.
     """
     from orchestrator.evaluation.trade_offs import trade_offs
     from orchestrator.evaluation.words import missing_metrics, sentences
@@ -145,25 +181,53 @@ def judge(observations: Sequence[Observation], plan: VerdictPlan, *, not_measure
     scores = score_observations(observations)
     shares = _shares(plan, scores)
     results = [_measure(cell, scores, shares, plan) for cell in scores.cells]
+    baseline = _measure(BASELINE, scores, shares, plan) if scores.at[BASELINE] else None
+    nothing = tell_nothing(observations) if figures else {}
+    if figures:
+        by_cell = figures_of(observations, plan.confidence, nothing)
+        results = [replace(result, figures=by_cell.get(result.cell, ())) for result in results]
+        baseline = replace(baseline, figures=by_cell.get(BASELINE, ())) if baseline else None
     verdict = Verdict(
         outcome="not measured" if not shares else "none passes",
         cells=tuple(results),
-        baseline=_measure(BASELINE, scores, shares, plan) if scores.at[BASELINE] else None,
+        baseline=baseline,
         seeds=scores.seeds,
         rounds=scores.rounds,
         shares=shares,
         confidence=plan.confidence,
         practical_tie=plan.practical_tie,
-        not_measured=(*not_measured, *missing_metrics(plan, scores)),
+        not_measured=(*not_measured, *missing_metrics(plan, scores), *nothing.values()),
         trade_offs=tuple(trade_offs(scores, results, plan.confidence)),
     )
     ranked = [result for result in results if not result.out]
-    if plan.identity > 0 and "identity" not in shares:
+    if results and all(result.out.startswith(PLAIN_FAULTS) for result in results):
+        # Seen in every cell, whatever else could not be measured there.
+        verdict = replace(verdict, outcome="none passes")
+    elif plan.identity > 0 and "identity" not in shares:
         # What is left favours the LoRA that does least: the pictures without any obey best.
         verdict = replace(verdict, outcome="not measured")
-    elif shares and ranked:
-        verdict = _rank(verdict, ranked, scores, shares, plan)
-    return replace(verdict, sentences=sentences(verdict))
+    elif shares and ranked and rank:
+        verdict = _rank(verdict, ranked, scores, shares, plan, set_confidence or plan.confidence)
+        if figures and verdict.residual_sd is not None:
+            # A search over many quantiles: a quarter of a second, for the last look only.
+            needed = seeds_needed(
+                plan.practical_tie, verdict.residual_sd, len(ranked), set_confidence or plan.confidence
+            )
+            verdict = replace(verdict, seeds_needed=needed)
+    return replace(verdict, sentences=sentences(verdict)) if rank else verdict
+
+
+def utilities(scores: Scores, shares: Mapping[str, float]) -> dict[CellId, list[float]]:
+    """Each cell's utility on every seed; cells with a gap are left out."""
+    rows = {cell: _utility(cell, scores, shares) for cell in scores.cells}
+    return {cell: row for cell, row in rows.items() if row}
+
+
+def tie_winner(ranked: Sequence[tuple[CellId, float]], practical_tie: float) -> tuple[CellId, CellId]:
+    """(leader, the one to use) of cells with their mean utilities: the tie rule of this module."""
+    leader, top = max(ranked, key=lambda each: each[1])
+    tied = [cell for cell, value in ranked if value >= top - TIE_SHARE * practical_tie - 1e-9]
+    return leader, min(tied, key=lambda cell: (cell.weight, cell.epoch or 0))
 
 
 def _shares(plan: VerdictPlan, scores: Scores) -> dict[str, float]:
@@ -190,6 +254,7 @@ def _measure(cell: CellId, scores: Scores, shares: Mapping[str, float], plan: Ve
         {place: o.roll_deg for place, o in scores.at[at].items() if o.roll_deg is not None} for at in (cell, BASELINE)
     )
     sharp = [o.sharpness for o in pictures if o.sharpness is not None]
+    collapsed = [o.metrics["collapse"] for o in pictures if "collapse" in o.metrics]
     utility = _utility(cell, scores, shares) if shares else None
     result = CellResult(
         cell=cell,
@@ -199,6 +264,7 @@ def _measure(cell: CellId, scores: Scores, shares: Mapping[str, float], plan: Ve
         upright=_interval("upright", cell, scores, plan.confidence),
         faces=_rate(sum(o.face_found is True for o in looked), len(looked), plan.confidence) if looked else None,
         drawn=_rate(len(pictures), len(places), plan.confidence),
+        collapsed=_rate(collapsed.count(1.0), len(collapsed), plan.confidence) if collapsed else None,
         roll_mean=mean(list(rolls.values())) if rolls else None,
         roll_sd=standard_deviation(list(rolls.values())) if len(rolls) > 1 else None,
         tilt=None if cell.is_baseline else tilt(rolls, baseline_rolls, plan.confidence),
@@ -211,6 +277,8 @@ def _gate(result: CellResult, scores: Scores, shares: Mapping[str, float], plan:
     """Why the cell is out of the ranking; empty = it is in."""
     if result.drawn is not None and result.drawn.count < result.drawn.of:
         return f"{result.drawn.of - result.drawn.count} of {result.drawn.of} pictures are not there"
+    if result.collapsed is not None and result.collapsed.count > MOST_COLLAPSED * result.collapsed.of:
+        return f"black, flat or noise in {result.collapsed.count} of {result.collapsed.of} pictures"
     if result.faces is not None and result.faces.count < plan.min_face_rate * result.faces.of:
         return f"a face in only {result.faces.count} of {result.faces.of} pictures (wanted: {plan.min_face_rate:.0%})"
     if plan.identity > 0 and result.identity is not None and result.identity.mean < IDENTITY_FLOOR:
@@ -223,16 +291,21 @@ def _gate(result: CellResult, scores: Scores, shares: Mapping[str, float], plan:
 
 
 def _rank(
-    verdict: Verdict, ranked: Sequence[CellResult], scores: Scores, shares: Mapping[str, float], plan: VerdictPlan
+    verdict: Verdict,
+    ranked: Sequence[CellResult],
+    scores: Scores,
+    shares: Mapping[str, float],
+    plan: VerdictPlan,
+    confidence: float,
 ) -> Verdict:
     table = [row for result in ranked if (row := _utility(result.cell, scores, shares)) is not None]
-    best = may_be_best(table, plan.confidence)
+    best = may_be_best(table, confidence)
     # Cells nearer than the practical tie are as good for all we care, however surely their order is known.
     tied = [
         r.cell for r, m in zip(ranked, best.means, strict=True) if m >= best.means[best.leader] - plan.practical_tie
     ]
     members = [r.cell for i, r in enumerate(ranked) if i in best.members or r.cell in tied]
-    recommended = min(tied, key=lambda cell: (cell.weight, cell.epoch or 0))
+    leader, recommended = tie_winner([(r.cell, m) for r, m in zip(ranked, best.means, strict=True)], plan.practical_tie)
     front = _front(ranked, scores)
     seeds, count = len(scores.seeds), len(ranked)
     comparable = count > 1 and seeds > 1
@@ -241,15 +314,12 @@ def _rank(
         # One seed says nothing about chance, whatever it shows.
         outcome="single best" if len(members) == 1 and seeds > 1 else "may be best",
         recommended=recommended,
-        leader=ranked[best.leader].cell,
+        leader=leader,
         may_be_best=tuple(members),
         cells=tuple(replace(r, may_be_best=r.cell in members, pareto=r.cell in front) for r in verdict.cells),
         residual_sd=best.residual_sd if comparable else None,
         margin=best.margin if comparable else None,
-        smallest_difference=(
-            smallest_difference(best.residual_sd, seeds, count, plan.confidence) if comparable else None
-        ),
-        seeds_needed=seeds_needed(plan.practical_tie, best.residual_sd, count, plan.confidence) if comparable else None,
+        smallest_difference=(smallest_difference(best.residual_sd, seeds, count, confidence) if comparable else None),
     )
 
 
@@ -274,10 +344,11 @@ def _rate(count: int, of: int, confidence: float) -> Rate:
 def _result_from(data: Mapping[str, Any]) -> CellResult:
     values = {name: value for name, value in data.items() if name != "obedience_margin"}
     values["cell"] = CellId.from_dict(values["cell"])
+    values["figures"] = tuple(map(Figure.from_dict, values.get("figures", ())))
     for name in ("utility", "identity", "obedience", "upright"):
         values[name] = Interval(**values[name]) if values[name] else None
-    for name in ("faces", "drawn"):
-        values[name] = Rate(**values[name]) if values[name] else None
+    for name in ("faces", "drawn", "collapsed"):
+        values[name] = Rate(**values[name]) if values.get(name) else None
     if values["tilt"]:
         values["tilt"] = Tilt(**{**values["tilt"], "shift": Interval(**values["tilt"]["shift"])})
     return CellResult(**values)

@@ -9,11 +9,17 @@ from orchestrator.evaluation.scores import METRICS, Scores
 from orchestrator.profile.model import VerdictPlan
 
 if TYPE_CHECKING:
+    from orchestrator.evaluation.race_record import Race
     from orchestrator.evaluation.verdict import Verdict
+
+#: With fewer faces than this without LoRA the prompts are at fault, not the LoRA.
+WANTED_FACES = 0.8
 
 
 def sentences(verdict: Verdict) -> tuple[str, ...]:
     """Two sentences for a person: what to use, and how sure that is."""
+    if verdict.outcome == "none passes":
+        return _none_passes(verdict)
     if verdict.outcome == "not measured" and verdict.shares:
         left = " and ".join(verdict.shares)
         return (
@@ -59,6 +65,8 @@ def _what(verdict: Verdict) -> str:
 
 
 def _how_sure(verdict: Verdict) -> str:
+    if verdict.race is not None:
+        return _how_sure_raced(verdict, verdict.race)
     seeds = len(verdict.seeds)
     ranked = sum(not result.out for result in verdict.cells)
     these = "this 1 seed" if seeds == 1 else f"these {seeds} seeds"
@@ -81,13 +89,47 @@ def _how_sure(verdict: Verdict) -> str:
     return f"{cells} may be best with {these}; {could}{more}."
 
 
+def _how_sure_raced(verdict: Verdict, race: Race) -> str:
+    out, left = (sum(bool(getattr(r, name)) for r in verdict.cells) for name in ("out", "left"))
+    of = f"{len(verdict.cells)} cells" + (f" ({out} not ranked)" if out else "")
+    seeds, fresh = race.looks[-1].seeds, len(race.fresh)
+    others = [cell.label for cell in race.finalists[1:]]
+    if race.confirmed:
+        gone = f"{left} left the race, and " if left else ""
+        return f"It is the single best of {of}: {gone}{fresh} fresh seeds confirm it over {' and '.join(others)}."
+    if race.unconfirmed:
+        end = f"the leader was not confirmed: {race.unconfirmed}"
+    else:
+        end = f"{fresh} fresh seeds did not set {race.finalists[0].label} apart from {' and '.join(others)}"
+    count = len(verdict.may_be_best)
+    if count == 1:
+        return f"It leads {of} after up to {seeds} seeds, but is not called the single best: {end}."
+    could = f"the smallest difference they could show is {_figure(verdict.smallest_difference)}"
+    need, per = verdict.seeds_needed, f"{verdict.practical_tie:g}"
+    more = f", and one of {per} would take about {need} seeds" if need is not None and need > seeds + fresh else ""
+    many = "All" if count == len(verdict.cells) else f"{count} of"
+    stopped = f" The budget of {race.budget} pictures ended the race early." if race.set_aside else ""
+    return f"{many} {of} may be best with up to {seeds} seeds: {end}; {could}{more}.{stopped}"
+
+
 def _none_passes(verdict: Verdict) -> tuple[str, ...]:
     kinds = Counter(_kind(result.out) for result in verdict.cells)
     if not kinds:
         return ("No cell was observed, so none is recommended.", "Render the rounds, then run the same command again.")
     listed = ", ".join(f"{count} × {kind}" for kind, count in kinds.most_common())
     most = kinds.most_common(1)[0][0]
+    bare = verdict.baseline
+    if most == "collapsed" and bare and bare.collapsed and 2 * bare.collapsed.count > bare.collapsed.of:
+        fix = "The pictures without LoRA are black, flat or noise too: look at the checkpoint and its VAE first."
+        return (f"No cell is recommended: none of {len(verdict.cells)} passes the gates ({listed}).", fix)
+    if most == "faces lost" and bare and bare.faces and bare.faces.count < WANTED_FACES * bare.faces.of:
+        fix = (
+            f"Without LoRA a face was found in only {bare.faces.count} of {bare.faces.of} pictures too: take prompts "
+            "for the rounds that show the face."
+        )
+        return (f"No cell is recommended: none of {len(verdict.cells)} passes the gates ({listed}).", fix)
     fix = {
+        "collapsed": "The LoRA files are broken or far too strong: try lower weights, or a lower learning rate.",
         "another face": "Train longer, raise the weights, or check that the trigger word is in the prompts.",
         "faces lost": "Use earlier epochs or lower weights, or rounds whose prompts show the face.",
     }.get(most, "Run the same command again: it draws and measures what is missing.")
@@ -95,6 +137,8 @@ def _none_passes(verdict: Verdict) -> tuple[str, ...]:
 
 
 def _kind(out: str) -> str:
+    if out.startswith("black"):
+        return "collapsed"
     if out.startswith("another face"):
         return "another face"
     if out.startswith("a face in only"):

@@ -441,12 +441,12 @@ class GridPlan(_Part):
 class Scouting(_Part):
     """The hunt, without LoRA, for seeds that obey the poses at all."""
 
-    candidates: Annotated[int, Field(ge=1, le=10_000)] = 24
+    candidates: Annotated[int, Field(ge=1, le=10_000)] = 64
     """How many seeds are tried."""
     first_seed: Seed = 1000
     """The first of them; the others follow."""
-    keep: Annotated[int, Field(ge=2, le=1_000)] = 8
-    """How many obeying seeds the rounds use."""
+    keep: Annotated[int, Field(ge=2, le=1_000)] = 24
+    """How many obeying seeds the rounds use; a race begins with few of them. The other ones confirm its winner."""
 
 
 class Round(_Part):
@@ -460,6 +460,23 @@ class Round(_Part):
     """What the pictures must show."""
 
 
+class Racing(_Part):
+    """How the rounds are drawn: few seeds for every cell, more only for cells that may still be the best, and one
+    confirmation.
+    """
+
+    on: bool = True
+    """`false` draws every cell on every seed, whatever it costs."""
+    start: Annotated[int, Field(ge=2, le=1_000)] = 4
+    """Seeds every cell is drawn on."""
+    step: Annotated[int, Field(ge=1, le=1_000)] = 4
+    """Further seeds at each look for cells that may still be the best, up to `scouting.keep`."""
+    confirm: Annotated[int, Field(ge=0, le=1_000)] = 16
+    """Fresh seeds the best three are compared on once, at the end: of those that obey and are not kept. 0 = none."""
+    budget: Annotated[int, Field(ge=1, le=1_000_000)] = 900
+    """Pictures the rounds may take in all."""
+
+
 class Evaluation(_Part):
     """The final test: rounds × scouted seeds × epochs × weights."""
 
@@ -469,6 +486,7 @@ class Evaluation(_Part):
     """Empty = every saved epoch."""
     weights: Annotated[tuple[Weight, ...], Field(min_length=1)] = (0.4, 0.6, 0.8, 1.0)
     """The weights to test."""
+    racing: Racing = Racing()
 
 
 class VerdictPlan(_Part):

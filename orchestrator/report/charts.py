@@ -7,7 +7,15 @@ from collections.abc import Sequence
 from markupsafe import Markup
 
 from orchestrator.report import derive, svg
-from orchestrator.report.content import CellScore, Interval, Observed, TiltRow, TrainingSection, VerdictSection
+from orchestrator.report.content import (
+    CellScore,
+    Interval,
+    MetricRow,
+    Observed,
+    TiltRow,
+    TrainingSection,
+    VerdictSection,
+)
 from orchestrator.report.derive import HeatTable
 
 #: The chart shows the set that may be best and enough of the others to see the slope; the table below has all of them.
@@ -74,21 +82,47 @@ def loss(training: TrainingSection) -> Markup:
 
 
 def heat_tables(cells: Sequence[CellScore]) -> list[HeatTable | None]:
-    """Utility, identity and obedience, epoch × weight."""
+    """Utility and what it is made of, epoch × weight."""
     return [
-        derive.heat_table("Utility", cells, lambda cell: cell.utility.mean if cell.utility else None),
-        derive.heat_table("Identity", cells, lambda cell: cell.identity.mean if cell.identity else None),
-        derive.heat_table("Obedience", cells, lambda cell: cell.obedience.mean if cell.obedience else None),
+        derive.heat_table("Utility", cells, lambda cell: cell.utility),
+        derive.heat_table("Identity", cells, lambda cell: cell.identity),
+        derive.heat_table("Obedience", cells, lambda cell: cell.obedience),
+        derive.heat_table(
+            "Upright", cells, lambda cell: cell.figures["upright"].interval if "upright" in cell.figures else None
+        ),
     ]
 
 
-def by_cell(observations: Sequence[Observed]) -> list[tuple[str, list[Observed]]]:
-    """Observations under the name of their cell, the baseline first, then epoch by epoch."""
+def metric_tables(verdict: VerdictSection) -> list[tuple[MetricRow, HeatTable]]:
+    """Every other metric that was measured, epoch × weight, with what must be said beside it."""
+    found = []
+    for metric in verdict.metrics:
+        if metric.name in {"identity", "obedience", "upright"}:
+            continue
+        figures = [figure for cell in verdict.cells if (figure := cell.figures.get(metric.name))]
+        measured, pictures = (sum(getattr(f, name) for f in figures) for name in ("measured", "pictures"))
+        counted = "" if measured == pictures else f"; {measured} of {pictures} pictures have a number"
+        table = derive.heat_table(
+            metric.name,
+            verdict.cells,
+            lambda cell, name=metric.name: cell.figures[name].interval if name in cell.figures else None,  # type: ignore[misc]
+            tints=metric.tints,
+            note=("rate" if metric.is_rate else metric.unit) + counted,
+            digits=0 if metric.is_rate else metric.digits,
+            percent=metric.is_rate,
+        )
+        if table:
+            found.append((metric, table))
+    return found
+
+
+def by_cell(observations: Sequence[Observed]) -> list[tuple[CellScore, list[Observed]]]:
+    """Observations under their cell, the baseline first, then epoch by epoch."""
     ordered = sorted(observations, key=lambda o: (o.epoch or 0, o.weight or 0.0))
-    found: dict[str, list[Observed]] = {}
+    found: dict[tuple[int | None, float | None], list[Observed]] = {}
     for observed in ordered:
-        found.setdefault(CellScore(observed.epoch, observed.weight).name, []).append(observed)
-    return list(found.items())
+        found.setdefault((observed.epoch, observed.weight), []).append(observed)
+    return [(CellScore(*place), observations) for place, observations in found.items()]
 
 
 def _ends(interval: Interval) -> tuple[float, float] | None:

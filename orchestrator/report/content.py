@@ -48,6 +48,52 @@ class Interval:
 
 
 @dataclass(frozen=True)
+class Figure:
+    """One metric of one cell: `measured` of `pictures` have a number."""
+
+    interval: Interval
+    measured: int
+    pictures: int
+
+
+@dataclass(frozen=True)
+class MetricRow:
+    """What must be said beside a metric."""
+
+    name: str
+    unit: str
+    source: str
+    fails: str
+    digits: int = 2
+    #: A yes-or-no metric is shown as a rate.
+    is_rate: bool = False
+    #: The ends its tints run between; None = those of the values shown.
+    tints: tuple[float, float] | None = None
+
+
+@dataclass(frozen=True)
+class LookRow:
+    """One look of a race."""
+
+    #: `look 1`, `confirmation`.
+    name: str
+    seeds: str
+    cells: int
+    left: int
+
+
+@dataclass(frozen=True)
+class VotesSection:
+    """What the blind votes came to."""
+
+    sentences: tuple[str, ...]
+    #: (cell, won, chance to win a vote)
+    liked: tuple[tuple[str, str, str], ...] = ()
+    #: (metric, agrees, votes it decides)
+    agreements: tuple[tuple[str, str, int], ...] = ()
+
+
+@dataclass(frozen=True)
 class CellScore:
     """One cell (epoch and weight), or the baseline where both are None, over all its seeds and rounds."""
 
@@ -68,6 +114,15 @@ class CellScore:
     leader: bool = False
     #: Why it is out of the ranking; empty = it is in.
     gated: str = ""
+    #: When it left the race; empty = it went to the end.
+    left: str = ""
+    #: Further metrics by name, with how many pictures have a number.
+    figures: Mapping[str, Figure] = field(default_factory=dict)
+
+    @property
+    def anchor(self) -> str:
+        """Where its pictures stand in the report: `cell-40-0.8`, `cell-none`."""
+        return "cell-none" if self.epoch is None else f"cell-{self.epoch}-{self.weight:g}"
 
     @property
     def is_baseline(self) -> bool:
@@ -97,6 +152,13 @@ class VerdictSection:
     confidence: float = 0.95
     #: What to paste into the prompt: `<lora:stem:0.8>`.
     use_this: str = ""
+    #: By which rule one of several equals is chosen.
+    rule: str = ""
+    metrics: tuple[MetricRow, ...] = ()
+    #: How the race went; empty = every cell was drawn on every seed.
+    looks: tuple[LookRow, ...] = ()
+    #: Epoch and weight of the cells worth looking at side by side, the recommended one first.
+    finalists: tuple[tuple[int, float], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -252,6 +314,7 @@ class ReportContent:
     scout: ScoutSection | None = None
     #: The newest last.
     versions: tuple[VersionSection, ...] = ()
+    votes: VotesSection | None = None
     not_measured: tuple[str, ...] = ()
     #: Names and versions of every program that had a part in it.
     software: tuple[tuple[str, str], ...] = ()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
-from orchestrator.report.content import CellScore, Observed
+from orchestrator.report.content import CellScore, Interval, Observed
 
 
 @dataclass(frozen=True)
@@ -17,6 +17,11 @@ class HeatCell:
     shade: float = 0.0
     mark: bool = False
     note: str = ""
+    #: The interval's ends; None = chance is unknown, or no interval is shown.
+    ends: tuple[float, float] | None = None
+    #: Where its pictures stand in the report.
+    anchor: str = ""
+    gated: bool = False
 
 
 @dataclass(frozen=True)
@@ -27,21 +32,40 @@ class HeatTable:
     weights: tuple[float, ...]
     rows: tuple[tuple[int, tuple[HeatCell, ...]], ...]
     baseline: float | None = None
+    #: Below the title: the unit, how many pictures have a number.
+    note: str = ""
+    digits: int = 2
+    percent: bool = False
 
 
-def heat_table(title: str, cells: Iterable[CellScore], value: Callable[[CellScore], float | None]) -> HeatTable | None:
+#: A mean with its ends, a bare number, or nothing measured.
+Value = Interval | float | None
+
+
+def heat_table(
+    title: str,
+    cells: Iterable[CellScore],
+    value: Callable[[CellScore], Value],
+    *,
+    tints: tuple[float, float] | None = (0.0, 1.0),
+    note: str = "",
+    digits: int = 2,
+    percent: bool = False,
+) -> HeatTable | None:
     """A heat table of one number of every cell; None when no cell has it.
 
-    Tints run over the fixed scale 0 to 1, not over what happens to be there, so that small differences do not look
-    large.
+    Tints run over the fixed scale 0 to 1, or the one given, not over what happens to be there, so that small
+    differences do not look large; None is for numbers without a scale of their own.
     """
     known = list(cells)
-    baseline = next((value(cell) for cell in known if cell.is_baseline), None)
+    baseline = next((_mean(value(cell)) for cell in known if cell.is_baseline), None)
     inner = {(cell.epoch, cell.weight): cell for cell in known if cell.epoch is not None and cell.weight is not None}
     if not any(value(cell) is not None for cell in inner.values()):
         return None
     epochs = sorted({cell.epoch for cell in inner.values() if cell.epoch is not None})
     weights = tuple(sorted({cell.weight for cell in inner.values() if cell.weight is not None}))
+    there = [number for cell in inner.values() if (number := _mean(value(cell))) is not None]
+    low, high = tints or (min(there), max(there))
     rows = []
     for epoch in epochs:
         row = []
@@ -50,12 +74,55 @@ def heat_table(title: str, cells: Iterable[CellScore], value: Callable[[CellScor
             if cell is None:
                 row.append(HeatCell(None, note="not drawn"))
                 continue
-            number = value(cell)
-            shade = 0.0 if number is None else min(1.0, max(0.0, number))
-            note = cell.gated or ("not measured" if number is None else "")
-            row.append(HeatCell(number, shade, cell.may_be_best, note))
+            found = value(cell)
+            number = _mean(found)
+            shade = 0.0 if number is None else min(1.0, max(0.0, (abs(number) - low) / ((high - low) or 1.0)))
+            why = cell.gated or ("not measured" if number is None else cell.left)
+            ends = None
+            if isinstance(found, Interval) and found.low is not None and found.high is not None:
+                ends = (found.low, found.high)
+            row.append(HeatCell(number, shade, cell.may_be_best, why, ends, cell.anchor, bool(cell.gated)))
         rows.append((epoch, tuple(row)))
-    return HeatTable(title, weights, tuple(rows), baseline)
+    return HeatTable(title, weights, tuple(rows), baseline, note, digits, percent)
+
+
+def _mean(value: Value) -> float | None:
+    return value.mean if isinstance(value, Interval) else value
+
+
+#: As many as fit on a printed page.
+SEEDS_BESIDE = 8
+
+
+@dataclass(frozen=True)
+class SideBySide:
+    """The finalists' pictures of one round: a row for each cell, a picture for each seed (None = not drawn).
+
+    Rounds on many seeds are several tables; `round` is empty in all but the first.
+    """
+
+    round: str
+    seeds: tuple[int, ...]
+    rows: tuple[tuple[str, tuple[Observed | None, ...]], ...]
+
+
+def side_by_side(observations: Sequence[Observed], finalists: Sequence[tuple[int, float]]) -> list[SideBySide]:
+    """Every round with the finalists and, last, the row without LoRA, on all seeds the first finalist was drawn on."""
+    if not finalists:
+        return []
+    at = {(o.epoch, o.weight, o.round, o.seed): o for o in observations}
+    rows: list[tuple[int | None, float | None]] = [*finalists, (None, None)]
+    found = []
+    for name in dict.fromkeys(o.round for o in observations):
+        every = sorted({o.seed for o in observations if (o.epoch, o.weight) == finalists[0] and o.round == name})
+        for start in range(0, len(every), SEEDS_BESIDE):
+            seeds = tuple(every[start : start + SEEDS_BESIDE])
+            shown = tuple(
+                (CellScore(epoch, weight).name, tuple(at.get((epoch, weight, name, seed)) for seed in seeds))
+                for epoch, weight in rows
+            )
+            found.append(SideBySide("" if start else name, seeds, tuple(row for row in shown if any(row[1]))))
+    return found
 
 
 def round_tables(observations: Sequence[Observed], scores: Sequence[CellScore] = ()) -> list[HeatTable]:

@@ -14,6 +14,7 @@ from orchestrator import __version__
 from orchestrator.dataset.on_disk import built_pictures
 from orchestrator.errors import InputError, ProfileError, StorageError, WorkspaceError
 from orchestrator.evaluation.records import read_observations, read_scout, read_verdict
+from orchestrator.evaluation.votes import begin
 from orchestrator.files import read_json
 from orchestrator.grid import manifest as manifests
 from orchestrator.profile.load import load_profile
@@ -58,6 +59,11 @@ def gather(profile: Profile, workspace: Workspace) -> content.ReportContent:
     found = [gather_verdict.observed(observation, cache) for observation in observations]
     training_picture = next(iter(built_pictures(workspace, version)), None)
     simulated = any(grid.simulated for each in profiles for grid in _grids(each, workspace).values())
+    votes = None
+    try:
+        votes = gather_verdict.votes(begin.taste(workspace, version))
+    except WorkspaceError:
+        left_out.append("The votes cannot be read, so they are left out.")
     return content.ReportContent(
         title=f"{profile.subject.name} {version}",
         created=f"{datetime.datetime.now().astimezone():%d %B %Y, %H:%M}",
@@ -66,8 +72,11 @@ def gather(profile: Profile, workspace: Workspace) -> content.ReportContent:
         deciding=gather_verdict.deciding(verdict, found, training_picture) if verdict else (),
         observations=tuple(found),
         tilt=tuple(row for each in profiles for row in _tilt(each, workspace)),
-        scout=gather_verdict.scouting(read_scout(workspace, version), [r.name for r in profile.evaluation.rounds]),
+        scout=gather_verdict.scouting(
+            read_scout(workspace, version), [r.name for r in profile.evaluation.rounds], cache
+        ),
         versions=tuple(versions),
+        votes=votes,
         not_measured=_not_measured((*(verdict.not_measured if verdict else ()), *left_out)),
         software=_software(found),
     )

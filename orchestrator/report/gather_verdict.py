@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from orchestrator.evaluation.metrics import METRICS, Metric
 from orchestrator.evaluation.observations import CellId, Observation
-from orchestrator.evaluation.scout import ScoutResult
+from orchestrator.evaluation.scout import ScoutResult, SeedScouted
 from orchestrator.evaluation.statistics import Interval
 from orchestrator.evaluation.verdict import CellResult, Verdict
+from orchestrator.evaluation.votes.taste import Taste
 from orchestrator.render.cache import PictureCache
 from orchestrator.report import content
 
@@ -53,6 +55,10 @@ def section(verdict: Verdict, stems: Mapping[int, str]) -> content.VerdictSectio
         utility_words=f"utility = {shares}" if shares else "",
         confidence=verdict.confidence,
         use_this=use,
+        rule=verdict.rule,
+        metrics=tuple(_metric(metric) for metric in METRICS),
+        looks=_looks(verdict),
+        finalists=_finalists(verdict),
     )
 
 
@@ -70,6 +76,61 @@ def _score(result: CellResult, verdict: Verdict) -> content.CellScore:
         may_be_best=result.may_be_best,
         leader=result.cell == verdict.recommended,
         gated=result.out,
+        left=result.left,
+        figures={
+            figure.metric: content.Figure(
+                content.Interval(figure.mean, figure.low, figure.high), figure.measured, figure.pictures
+            )
+            for figure in result.figures
+        },
+    )
+
+
+def _metric(metric: Metric) -> content.MetricRow:
+    low, high = metric.range
+    # Of numbers without a scale of their own: how far from straight ahead, or between those there are.
+    tints = (0.0, 20.0) if metric.unit == "°" else (0.0, 1.0) if (low, high) == (0.0, 1.0) else None
+    is_rate = metric.kind == "yes or no"
+    return content.MetricRow(metric.name, metric.unit, metric.source, metric.fails, metric.digits, is_rate, tints)
+
+
+def _looks(verdict: Verdict) -> tuple[content.LookRow, ...]:
+    race = verdict.race
+    if race is None:
+        return ()
+    rows = [
+        content.LookRow(f"look {number}", f"first {look.seeds}", look.cells, len(look.left))
+        for number, look in enumerate(race.looks, start=1)
+    ]
+    if race.fresh:
+        rows.append(content.LookRow("confirmation", f"{len(race.fresh)} fresh", len(race.finalists), 0))
+    return tuple(rows)
+
+
+#: Rows of pictures side by side; more are not looked at.
+_MOST_FINALISTS = 4
+
+
+def _finalists(verdict: Verdict) -> tuple[tuple[int, float], ...]:
+    """The recommended cell, the race's finalists, else the best of those that may be best."""
+    by_utility = sorted(verdict.cells, key=lambda r: -(r.utility.mean if r.utility else 0.0))
+    wished = [
+        verdict.recommended,
+        *(verdict.race.finalists if verdict.race else ()),
+        *(r.cell for r in by_utility if r.may_be_best),
+    ]
+    cells = [cell for cell in dict.fromkeys(wished) if cell is not None]
+    return tuple((cell.epoch, cell.weight) for cell in cells if cell.epoch is not None)[:_MOST_FINALISTS]
+
+
+def votes(taste: Taste | None) -> content.VotesSection | None:
+    """The votes as the report shows them; None when nobody voted."""
+    if taste is None or not taste.votes:
+        return None
+    return content.VotesSection(
+        taste.sentences,
+        tuple((one.cell.label, f"{one.wins:g} of {one.votes}", one.strength.percent) for one in taste.liked),
+        tuple((one.metric, one.share.percent, one.decided) for one in taste.agreements),
     )
 
 
@@ -117,16 +178,29 @@ def _is(each: content.Observed, cell: CellId) -> bool:
     return each.epoch == cell.epoch and (cell.is_baseline or each.weight == cell.weight)
 
 
-def scouting(result: ScoutResult | None, rounds: Sequence[str]) -> content.ScoutSection | None:
-    """The scouted seeds as the report shows them."""
+def scouting(
+    result: ScoutResult | None, rounds: Sequence[str], cache: PictureCache | None = None
+) -> content.ScoutSection | None:
+    """The scouted seeds as the report shows them, each with its picture of the first round."""
     if result is None:
         return None
     seeds = tuple(
         content.ScoutedSeed(
             seed=each.seed,
             kept=each.kept,
+            picture=_scouted(each, cache),
             obedience=tuple(1.0 if name in each.obeyed else 0.0 if name in each.failed else None for name in rounds),
         )
         for each in result.candidates
     )
     return content.ScoutSection(" ".join(result.sentences), tuple(rounds), seeds)
+
+
+def _scouted(each: SeedScouted, cache: PictureCache | None) -> content.ReportPicture | None:
+    name, key = next(iter(each.pictures.items()), ("", ""))
+    if cache is None or not key or not cache.has(key):
+        return None
+    recipe = cache.proof(key).get("recipe") or {}
+    return content.ReportPicture(
+        cache.picture(key), f"no LoRA, {name}, seed {each.seed}", {**recipe, "cache_key": key, "scouted": each.reason}
+    )

@@ -171,6 +171,8 @@ def _page(content: ReportContent, pictures: _Pictures, grids: Mapping[str, Seque
         ranked=derive.ranked(scores),
         heat_tables=[table for table in charts.heat_tables(scores) if table],
         rounds=derive.round_tables(content.observations, scores),
+        metric_tables=charts.metric_tables(content.verdict) if content.verdict else [],
+        side_by_side=derive.side_by_side(content.observations, content.verdict.finalists if content.verdict else ()),
         by_cell=charts.by_cell(content.observations),
         style=Markup(look()),
         script=Markup(environment.loader.get_source(environment, "report.js")[0]) if environment.loader else "",

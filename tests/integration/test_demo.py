@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
 
+import httpx
 import pytest
 
 from tests.integration.demo_runs import drawn, play
@@ -71,6 +75,66 @@ def test_every_picture_of_the_rounds_can_be_traced(played: tuple[Path, str]) -> 
         loras = record["recipe"]["loras"]
         assert [files[lora["sha256"]] for lora in loras] == ([each["cell"]["epoch"]] if each["cell"]["epoch"] else [])
         assert set(record["proof"]["lora_hashes"]) == {lora["stem"] for lora in loras}
+
+
+def test_the_race_is_told_and_keeps_to_its_budget(played: tuple[Path, str]) -> None:
+    verdict = json.loads((played[0] / "evaluations" / "v4" / "verdict.json").read_text(encoding="utf-8"))
+    race = verdict["race"]
+    assert race["pictures"] <= race["budget"] == 300
+    assert race["looks"][0]["cells"] == 16
+    assert (verdict["outcome"] == "single best") == race["confirmed"]
+    (winner,) = [cell for cell in verdict["cells"] if cell["cell"] == verdict["recommended"]]
+    measured = {figure["metric"]: figure for figure in winner["figures"]}
+    assert {"identity", "copying", "diversity", "face missing", "two faces", "collapse", "sharpness"} <= set(measured)
+    assert measured["collapse"]["mean"] == measured["two faces"]["mean"] == 0.0
+
+
+def test_votes_are_given_over_http_and_told_by_the_command(played: tuple[Path, str]) -> None:
+    folder = played[0]
+    command = [sys.executable, "-m", "orchestrator", "vote", "-w", str(folder), "--votes", "12", "--no-browser"]
+    child = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, encoding="utf-8")
+    assert child.stderr is not None
+    url = urlsplit(child.stderr.readline().split()[2])
+    headers = {"X-Token": parse_qs(url.query)["token"][0]}
+    with httpx.Client(base_url=f"http://{url.netloc}", headers=headers, timeout=20) as browser:
+        state = browser.get("/state").json()
+        assert (state["number"], state["of"]) == (0, 12)
+        for number in range(5):
+            state = browser.post("/vote", json={"number": number, "answer": "left" if number % 2 else "tie"}).json()
+        assert state["number"] == 5
+        browser.post("/enough")
+    out, _ = child.communicate(timeout=30)
+    assert child.returncode == 0
+    assert out.startswith("You prefer epoch ")
+    assert "metric" not in out, "five votes say nothing of a metric"
+    told = subprocess.run(
+        [*command[:-3], "--result", "--json"], capture_output=True, text=True, encoding="utf-8", check=True
+    )
+    assert json.loads(told.stdout)["votes"] == 5
+
+
+def test_the_winner_is_published_with_its_card(played: tuple[Path, str], tmp_path: Path) -> None:
+    folder = played[0]
+    verdict = json.loads((folder / "evaluations" / "v4" / "verdict.json").read_text(encoding="utf-8"))
+    command = [sys.executable, "-m", "orchestrator", "publish", "clean_name", "-w", str(folder), "--to", str(tmp_path)]
+    for there in ("", " (there already)"):
+        done = subprocess.run(command, capture_output=True, text=True, encoding="utf-8", check=True)
+        assert f"clean_name.safetensors{there}\n" in done.stdout
+    assert {path.name for path in tmp_path.iterdir()} == {
+        "clean_name.safetensors", "clean_name.json", "clean_name.preview.png",
+    }  # fmt: skip
+    assert (
+        json.loads((tmp_path / "clean_name.json").read_text(encoding="utf-8"))["preferred weight"]
+        == (verdict["recommended"]["weight"])
+    )
+    given = folder / "published" / "clean_name"
+    card = (given / "README.md").read_text(encoding="utf-8")
+    assert "*Simulated:" in card
+    assert verdict["sentences"][0] in card
+    assert "Trigger word**: `ai_model_v4`" in card
+    assert len(list((given / "samples").glob("*.png"))) == 6
+    site = json.loads((given / "civitai.json").read_text(encoding="utf-8"))
+    assert all("hand" in image["meta"]["prompt"] or "arms" in image["meta"]["prompt"] for image in site["images"])
 
 
 def test_again_everything_comes_from_the_cache(played: tuple[Path, str]) -> None:

@@ -9,17 +9,20 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
 
 from orchestrator.a1111.client import A1111
 from orchestrator.errors import WorkspaceError
 from orchestrator.evaluation.evaluate import Eyes, evaluate, scout_seeds, workspace_eyes
 from orchestrator.evaluation.observations import BASELINE, CellId
+from orchestrator.evaluation.price import price_rounds
 from orchestrator.evaluation.records import read_observations, read_scout, read_verdict
+from orchestrator.evaluation.scout_sheet import write_scout_sheet
 from orchestrator.files import sha256_file
 from orchestrator.pictures.recipes import make_recipe
-from orchestrator.profile.model import Profile
+from orchestrator.profile.model import Profile, Racing, VerdictPlan
 from orchestrator.render.cache import PictureCache
-from orchestrator.render.engine import Renderer
+from orchestrator.render.engine import Picture, Renderer
 from orchestrator.render.recipe import LoraUse, Recipe
 from orchestrator.render.server import connect
 from orchestrator.tagging.asking import DEEPDANBOORU
@@ -95,6 +98,11 @@ def test_from_scouting_to_a_verdict_that_is_found_again(
     assert scouted.measured
     assert read_scout(workspace, "v2") == scouted
     assert [rate.measured for rate in scouted.rates] == [3, 3]
+    sheet = write_scout_sheet(scouted, workspace, "v2", simulated=True)
+    with Image.open(sheet) as picture:
+        assert picture.width > 3 * 100
+    assert all(renderer.cache.has(key) for each in scouted.candidates for key in each.pictures.values())
+    assert all(set(each.pictures) == {"raised", "hip"} for each in scouted.candidates)
 
     deployed = starter(client)
     use = LoraUse(deployed.stem, deployed.lora.sha256, deployed.shown_hash, 1.0)
@@ -166,3 +174,57 @@ def test_deepdanbooru_judges_where_there_is_no_tagger_and_the_options_come_back(
     assert (kept["fingerprint"], kept["lora_files"]) == (verdict.fingerprint, [starter_file])
     assert "Faces not measured: pip install -e '.[vision]'." in verdict.not_measured
     assert any(result.obedience is not None for result in verdict.cells)
+
+
+def test_a_race_that_was_stopped_goes_on_and_costs_what_was_said(
+    profile: Profile, client: A1111, renderer: Renderer, ugly_path: Path
+) -> None:
+    by_pose = profile.model_copy(
+        update={
+            # Faces are not looked at here: the race goes by obedience alone.
+            "verdict": VerdictPlan(identity=0, upright=0),
+            "evaluation": profile.evaluation.model_copy(
+                update={"racing": Racing(start=2, step=2, confirm=4, budget=60)}
+            ),
+        }
+    )
+    workspace = Workspace(ugly_path)
+    eyes = blind(workspace_eyes(workspace, client))
+    alone = Renderer(renderer.server, PictureCache(workspace.cache))
+    make, seeds, fresh = maker(by_pose, alone), [2000, 2001, 2002, 2003], [2010, 2011, 2012, 2013]
+    least, most = price_rounds(by_pose, seeds, fresh, [starter(client)], make, alone.cache)
+    assert (least.pictures, least.there) == (3 * 2 * 2, 0)
+    assert least.pictures < most.pictures <= 60
+
+    class Stopped(Exception):
+        """Ctrl-C, after so many pictures."""
+
+    drawn: list[Path] = []
+
+    def stop_at(number: int) -> Callable[[Picture], None]:
+        def arrived(picture: Picture) -> None:
+            if not picture.cached:
+                drawn.append(picture.path)
+            if len(drawn) == number:
+                raise Stopped
+
+        return arrived
+
+    with pytest.raises(Stopped):
+        evaluate(
+            by_pose, workspace, seeds, [starter(client)], [], make, alone, eyes, fresh=fresh, on_picture=stop_at(15)
+        )
+    assert read_verdict(workspace, "v2") is None
+    verdict = evaluate(
+        by_pose, workspace, seeds, [starter(client)], [], make, alone, eyes, fresh=fresh, on_picture=stop_at(10_000)
+    )
+    race = verdict.race
+    assert race is not None
+    assert len(drawn) == len(set(drawn)) <= race.pictures <= most.pictures, "nothing was drawn twice"
+    assert {o.seed for o in read_observations(workspace, "v2")} >= {*seeds[:2], *race.fresh}
+    assert race.fresh == tuple(fresh)
+    assert verdict.outcome in {"single best", "may be best"}
+    assert (verdict.outcome == "single best") == race.confirmed
+    assert read_verdict(workspace, "v2") == verdict
+    (again, _) = price_rounds(by_pose, seeds, fresh, [starter(client)], make, alone.cache)
+    assert again.to_draw == 0

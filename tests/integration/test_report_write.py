@@ -209,6 +209,21 @@ def test_a_click_leads_to_how_the_picture_was_made(ugly_path: Path) -> None:
 
 
 @needs_browser
+def test_a_number_leads_to_its_pictures(ugly_path: Path) -> None:
+    page = write_report(ugly_path / "report", sample(ugly_path))
+    dom = open_page(page, fragment="cell-40-0.8")
+    opened = re.search(r'<details id="cell-40-0.8"[^>]*>', dom)
+    assert opened
+    assert "open" in opened[0]
+    closed = re.search(r'<details id="cell-80-1"[^>]*>', dom)
+    assert closed
+    assert "open" not in closed[0]
+    targets = set(re.findall(r'href="#(cell-[^"]+)"', dom))
+    assert targets
+    assert targets <= {*re.findall(r'id="(cell-[^"]+)"', dom)}, "no number leads nowhere"
+
+
+@needs_browser
 def test_the_viewer_inside_the_report_shows_every_cell(grid_folder: Path, ugly_path: Path) -> None:
     page = write_report(ugly_path / "report", sample(ugly_path, grid_folder))
     dom = open_page(next(page.parent.glob("grids/*/index.html")))

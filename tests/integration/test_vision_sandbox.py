@@ -49,9 +49,22 @@ def measured(tmp_path_factory: pytest.TempPathFactory) -> dict[tuple[str, float 
         draw(replace(one, noise_seed=index), 512, 512).save(paths[key])
     paths["nobody", ""] = folder / "nobody.png"
     Image.radial_gradient("L").resize((512, 512)).convert("RGB").save(paths["nobody", ""])
+    beside = Image.new("RGB", (1024, 512))
+    for place, person in ((0, 7), (512, 8)):
+        beside.paste(draw(replace(portrait(person=person), noise_seed=person), 512, 512), (place, 0))
+    paths["two", ""] = folder / "two.png"
+    beside.save(paths["two", ""])
     found = measure(list(paths.values()), folder / "cache")
     assert measure(list(paths.values()), folder / "cache") == found, "the second time all comes from the cache"
     return dict(zip(paths, found, strict=True))
+
+
+def test_faces_are_counted_and_one_covered_is_not_found_again(
+    measured: dict[tuple[str, float | str], Measurement],
+) -> None:
+    assert measured["two", ""].faces == 2
+    assert measured["nobody", ""].faces == 0
+    assert {seen.faces for key, seen in measured.items() if key[0] not in {"two", "nobody"} and seen.face} == {1}
 
 
 def test_both_parts_of_the_extra_are_there() -> None:

@@ -232,6 +232,12 @@ def test_an_evaluation_is_found_again(ugly_path: Path) -> None:
     assert read_scout(workspace, "v4") == scouted
     assert read_observations(workspace, "v4") == observations
     assert read_verdict(workspace, "v4") == verdict
+    drawn = workspace.cache / "pictures" / "ke" / "key.png"
+    drawn.parent.mkdir(parents=True)
+    drawn.write_bytes(b"a picture")
+    moved = Observation(BASELINE, "raised", 1, key="key", path=str(ugly_path / "where it was" / "key.png"))
+    write_observations(workspace, "v4", [moved], DATASET)
+    assert [o.path for o in read_observations(workspace, "v4")] == [str(drawn)], "the workspace may be moved"
     path.write_text('{"outcome": "single best"}', encoding="utf-8")
     with pytest.raises(WorkspaceError, match=r"verdict\.json"):
         read_verdict(workspace, "v4")

@@ -9,8 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestrator.evaluation.scout import Look, ScoutResult, choose, scout
+from orchestrator.errors import InputError
+from orchestrator.evaluation.scout import Look, ScoutResult, by_hand, choose, scout
+from orchestrator.evaluation.scout_sheet import scout_sheet
+from orchestrator.grid.contact_sheet import draw_contact_sheet
 from orchestrator.profile.model import Profile, Round, Scouting
+from orchestrator.render.cache import PictureCache
 from orchestrator.render.engine import OnPicture, Picture
 from orchestrator.render.recipe import LoraUse, Recipe
 
@@ -145,3 +149,30 @@ def test_scouting_draws_every_seed_without_lora_and_trigger() -> None:
 def test_the_same_answers_keep_the_same_seeds(keep: int) -> None:
     answers = dict.fromkeys(range(10), "yyy")
     assert choose(list(answers), ROUNDS, looks(answers), keep).seeds == tuple(range(keep))
+
+
+def test_seeds_chosen_by_hand_leave_the_others_as_fresh_ones() -> None:
+    looked = {("up", seed): Look(seed % 2 == 0, 0.5) for seed in range(10)}
+    result = choose(range(10), ["up"], looked, keep=3)
+    assert (result.seeds, result.reserve) == ((0, 2, 4), (6, 8))
+    chosen = by_hand(result, [9, 2, 2])
+    assert (chosen.seeds, chosen.reserve) == ((2, 9), (0, 4, 6, 8))
+    assert [each.seed for each in chosen.candidates if each.kept] == [2, 9]
+    assert chosen.sentences == ("2 of 10 seeds were chosen by hand.",)
+    with pytest.raises(InputError, match="Not scouted: 77"):
+        by_hand(result, [2, 77])
+    with pytest.raises(InputError, match="No seed"):
+        by_hand(result, [])
+
+
+def test_the_sheet_shows_kept_seeds_first_and_who_obeys(tmp_path: Path) -> None:
+    looked = {(name, seed): Look(seed > 1, 0.5) for name in ("up", "hip") for seed in range(15)}
+    result = choose(range(15), ["up", "hip"], looked, keep=3)
+    sheet = scout_sheet(result, PictureCache(tmp_path))
+    assert [len(row.tiles) for row in sheet.rows] == [12, 12, 3, 3]
+    assert [row.label for row in sheet.rows] == ["up", "hip", "up", "hip"]
+    first = [tile for tile in sheet.rows[0].tiles if tile]
+    assert [(tile.number, tile.note, tile.marks) for tile in first[:4]] == [
+        ("2", "kept", ("hit",)), ("3", "kept", ("hit",)), ("4", "kept", ("hit",)), ("0", "", ("miss",)),
+    ]  # fmt: skip
+    assert draw_contact_sheet(sheet).width > 1000

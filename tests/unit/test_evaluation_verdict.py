@@ -63,6 +63,20 @@ def test_heads_that_lean_everywhere_are_told_even_if_not_locked() -> None:
     assert verdict.baseline.roll_sd == pytest.approx(6.0, abs=3)
 
 
+@pytest.mark.parametrize(("metric", "called"), [("yaw", "turn"), ("pitch", "nod")])
+def test_a_turn_that_is_locked_in_is_told(metric: str, called: str) -> None:
+    draw = random.Random(2)
+
+    def turned(o: Observation) -> Observation:
+        locked = o.cell.epoch == 70 and o.cell.weight == 1.0
+        return replace(o, metrics={metric: draw.gauss(15, 1) if locked else draw.gauss(0, 7)})
+
+    told = judge([turned(o) for o in observe_world(equal)], PLAN).trade_offs
+    assert [words for words in told if words.startswith(f"The head's {called} is locked in 1 of 28 cells: at epoch 70")]
+    free = [replace(o, metrics={metric: draw.gauss(0, 7)}) for n in range(6) for o in observe_world(equal, number=n)]
+    assert not any(f"head's {called}" in words for words in judge(free[: len(free) // 6], PLAN).trade_offs)
+
+
 def test_an_equal_world_has_no_trade_offs() -> None:
     told = sum(bool(judge(observe_world(equal, number=n), PLAN).trade_offs) for n in range(20))
     assert told <= 1

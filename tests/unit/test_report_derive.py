@@ -37,6 +37,30 @@ def test_rounds_become_tables_of_means_with_their_baseline() -> None:
     assert raised.baseline is None
 
 
+def test_finalists_stand_beside_each_other_on_all_seeds_of_the_first() -> None:
+    def at(epoch: int | None, weight: float | None, seed: int) -> Observed:
+        return Observed(epoch, weight, "hip", seed, ReportPicture(Path(f"{epoch}-{seed}.png"), "a"))
+
+    found = [at(40, 0.8, seed) for seed in range(10)] + [at(60, 0.6, seed) for seed in range(4)] + [at(None, None, 0)]
+    first, second = derive.side_by_side(found, [(40, 0.8), (60, 0.6)])
+    assert (first.round, first.seeds) == ("hip", tuple(range(8)))
+    assert [name for name, _ in first.rows] == ["epoch 40, weight 0.8", "epoch 60, weight 0.6", "no LoRA"]
+    assert [seen is None for seen in first.rows[1][1]] == [False] * 4 + [True] * 4
+    assert (second.round, second.seeds) == ("", (8, 9))
+    assert [name for name, _ in second.rows] == ["epoch 40, weight 0.8"], "a row without a picture says nothing"
+    assert derive.side_by_side(found, []) == []
+
+
+def test_a_heat_table_has_intervals_and_leads_to_the_pictures() -> None:
+    cells = [CellScore(10, 0.8, utility=Interval(0.5, 0.4, 0.6), left="left the race"), CellScore(None, None)]
+    table = derive.heat_table("Utility", cells, lambda cell: cell.utility, tints=(0.0, 2.0))
+    assert table is not None
+    ((_, (cell,)),) = table.rows
+    assert (cell.value, cell.ends, cell.anchor, cell.shade) == (0.5, (0.4, 0.6), "cell-10-0.8", 0.25)
+    assert cell.note == "left the race"
+    assert not cell.gated
+
+
 def test_no_measurement_gives_no_table() -> None:
     assert derive.round_tables([seen(10, 0.8, "hand raised", None)]) == []
     assert derive.heat_table("Identity", [CellScore(10, 0.8)], lambda cell: None) is None

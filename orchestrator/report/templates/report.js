@@ -52,6 +52,14 @@
       button.textContent = document.execCommand("copy") ? "Copied" : "Press Ctrl+C";
     });
   }
+  // a number leads to pictures that are folded away
+  const unfold = () => {
+    const part = location.hash.length > 1 && $(decodeURIComponent(location.hash.slice(1)));
+    if (part && part.tagName === "DETAILS") { part.open = true; part.scrollIntoView(); part.querySelector("summary").focus(); }
+  };
+  addEventListener("hashchange", unfold);
+  for (const link of document.querySelectorAll('a[href^="#cell-"]')) link.addEventListener("click", () => setTimeout(unfold));
+  unfold();
   // what is folded away is printed too
   addEventListener("beforeprint", () => document.querySelectorAll("details").forEach((part) => { part.open = true; }));
 })();
