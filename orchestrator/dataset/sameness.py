@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from orchestrator.vision.distance import COLOURS_SIDE
 from orchestrator.vision.model import Measurement, Surroundings
 
 #: Distances in CIELAB (ΔE 1976) up to which two colours count as the same: light and shade on one piece of cloth or one
@@ -71,6 +72,44 @@ def bit_differences(ones: NDArray[np.uint64], others: NDArray[np.uint64]) -> NDA
     differ = ones[:, None] ^ others[None, :]
     counts: NDArray[np.uint8] = _ONES[differ.view(np.uint8).reshape(*differ.shape, 8)].sum(axis=2, dtype=np.uint8)
     return counts
+
+
+@dataclass(frozen=True)
+class Patterns:
+    """16×16 colours of n pictures as rows of length 1 (768 values), those of their mirror images, and which have no
+    pattern (an even surface), with a number for each different one.
+    """
+
+    straight: NDArray[np.float32]
+    mirrored: NDArray[np.float32]
+    even: NDArray[np.bool_]
+    kind: NDArray[np.int64]
+
+
+def colour_patterns(colours: Sequence[str]) -> Patterns:
+    """The patterns of `Measurement.colours`; an empty one counts as even."""
+    side = COLOURS_SIDE
+    grids = np.zeros((len(colours), side, side, 3), dtype=np.float32)
+    for index, text in enumerate(colours):
+        if text:
+            grids[index] = np.frombuffer(bytes.fromhex(text), dtype=np.uint8).reshape(side, side, 3)
+    grids -= grids.mean(axis=(1, 2), keepdims=True)
+    lengths = np.linalg.norm(grids.reshape(len(colours), -1), axis=1)
+    even = lengths == 0
+    grids /= np.where(even, 1.0, lengths)[:, None, None, None].astype(np.float32)
+    numbers = {text: number for number, text in enumerate(dict.fromkeys(colours))}
+    kind = np.array([numbers[text] for text in colours], dtype=np.int64)
+    flat = (len(colours), -1)
+    return Patterns(grids.reshape(flat), grids[:, :, ::-1].reshape(flat), even, kind)
+
+
+def colour_differences(patterns: Patterns, rows: slice, *, mirror: bool) -> NDArray[Any]:
+    """`vision.distance.colour_difference` of each of `rows` with each picture: m×n."""
+    others = patterns.mirrored if mirror else patterns.straight
+    differ: NDArray[Any] = 1.0 - patterns.straight[rows] @ others.T
+    undecided = patterns.even[rows][:, None] | patterns.even[None, :]
+    same = patterns.kind[rows][:, None] == patterns.kind[None, :]
+    return np.where(undecided, np.where(same, 0.0, 1.0), differ)
 
 
 def alike(one: tuple[int, int, int], other: tuple[int, int, int]) -> bool:
