@@ -12,7 +12,6 @@ from collections.abc import Iterator, Sequence
 from orchestrator.dataset.estimates import share_of
 from orchestrator.dataset.model import Finding
 from orchestrator.dataset.view import GroupView, Measured, named, names
-from orchestrator.vision.distance import identity_distance
 from orchestrator.vision.model import NO_FACE, TOO_SMALL
 
 #: Below this rate the figures of a group stand on too few of its faces.
@@ -178,13 +177,22 @@ def somebody_else(view: GroupView) -> tuple[list[tuple[Measured, float]], float]
     known = [(one, one.measurement.identity) for one in view.readable if one.measurement.identity is not None]
     if len(known) < _COMPARED_FROM or len({one.measurement.embedding_name for one, _ in known}) > 1:
         return [], 0.0
-    usual = [
-        statistics.median(identity_distance(mine, other) for at, (_, other) in enumerate(known) if at != index)
-        for index, (_, mine) in enumerate(known)
-    ]
+    usual = _usual_distances([mine for _, mine in known])
     middle = statistics.median(usual)
     limit = max(middle * _OTHER_TIMES, middle + _OTHER_BY)
     return [(one, distance) for (one, _), distance in zip(known, usual, strict=True) if distance > limit], middle
+
+
+def _usual_distances(faces: Sequence[Sequence[float]]) -> list[float]:
+    """The median distance of each face to the others, as `vision.identity_distance` measures it."""
+    import numpy as np
+
+    values = np.array(faces, dtype=np.float64)
+    usual: list[float] = []
+    for index in range(len(values)):
+        distances = np.linalg.norm(values - values[index], axis=1)
+        usual.append(float(np.median(np.delete(distances, index))))
+    return usual
 
 
 def _somebody_else(view: GroupView) -> Iterator[Finding]:

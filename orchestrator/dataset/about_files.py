@@ -9,7 +9,7 @@ from orchestrator.dataset.about_poses import quoted
 from orchestrator.dataset.model import Finding
 from orchestrator.dataset.view import GroupView, Measured, named, names
 from orchestrator.profile.model import Limits
-from orchestrator.vision.distance import SAME_COLOURS, near_copy
+from orchestrator.vision.distance import SAME_COLOURS
 from orchestrator.vision.model import Measurement
 
 #: Fewer pictures than this in all, and the LoRA cannot tell the subject from what happens to be around it.
@@ -181,11 +181,11 @@ def _alike(
     everything: Sequence[Measured], copies: Sequence[tuple[list[Measured], int, bool]], limits: Limits
 ) -> Iterator[Finding]:
     """Pairs that are no copies, and near enough to be looked at: a crop, a small turn, the next frame of a film."""
-    same = [{id(one) for one in ones} for ones, _, _ in copies]
+    copy_of = {id(one): number for number, (ones, _, _) in enumerate(copies) for one in ones}
     pairs = [
         (first, second, bits)
         for first, second, bits, _ in near_pairs(everything, _LOOK_BITS, LOOK_COLOURS)
-        if bits > limits.duplicate_bits and not any(id(first) in ones and id(second) in ones for ones in same)
+        if bits > limits.duplicate_bits and copy_of.get(id(first), -1) != copy_of.get(id(second), -2)
     ]
     if pairs:
         some = "; ".join(f"{first.name} and {second.name} ({bits} bits)" for first, second, bits in pairs[:3])
@@ -225,27 +225,26 @@ def clusters(ones: Sequence[Measured], bits: int) -> list[tuple[list[Measured], 
 
 def near_pairs(ones: Sequence[Measured], bits: int, colours: float) -> Iterator[tuple[Measured, Measured, int, bool]]:
     """Pairs whose hashes differ in at most `bits` and whose colours are as near as `colours`, each with the bits and
-    whether it is a mirror image.
+    whether it is a mirror image. The same rule as `vision.near_copy`, for thousands of pictures at once.
     """
     import numpy as np
 
-    from orchestrator.dataset.sameness import bit_differences
+    from orchestrator.dataset.sameness import bit_differences, colour_differences, colour_patterns
 
     if len(ones) < 2:
         return
-    straight, mirrored = (
-        np.array([getattr(one.measurement, name) for one in ones], dtype=np.uint64)
-        for name in ("dhash", "dhash_mirror")
-    )
+    straight = np.array([one.measurement.dhash for one in ones], dtype=np.uint64)
+    mirrored = np.array([one.measurement.dhash_mirror for one in ones], dtype=np.uint64)
+    patterns = colour_patterns([one.measurement.colours for one in ones])
     # In strips: all pairs of ten thousand pictures at once would take gigabytes.
     for start in range(0, len(ones), _STRIP):
         rows = slice(start, start + _STRIP)
-        near = bit_differences(straight[rows], straight) <= bits
-        near |= bit_differences(straight[rows], mirrored) <= bits
-        for row, column in zip(*np.nonzero(near), strict=True):
-            first, second = start + int(row), int(column)
-            if first >= second:
-                continue
-            found = near_copy(ones[first].measurement, ones[second].measurement, bits, colours)
-            if found is not None:
-                yield ones[first], ones[second], *found
+        found: dict[tuple[int, int], tuple[int, bool]] = {}
+        for mirror, hashes in ((True, mirrored), (False, straight)):
+            differ = bit_differences(straight[rows], hashes)
+            near = (differ <= bits) & (colour_differences(patterns, rows, mirror=mirror) <= colours)
+            for row, second in zip(*np.nonzero(near), strict=True):
+                if start + row < second:
+                    found[start + int(row), int(second)] = int(differ[row, second]), mirror
+        for (first, second), (distance, mirror) in sorted(found.items()):
+            yield ones[first], ones[second], distance, mirror

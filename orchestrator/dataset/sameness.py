@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from orchestrator.vision.distance import COLOURS_SIDE
 from orchestrator.vision.model import Measurement, Surroundings
 
 #: Distances in CIELAB (ΔE 1976) up to which two colours count as the same: light and shade on one piece of cloth or one
@@ -68,9 +69,50 @@ def _cluster(
 
 def bit_differences(ones: NDArray[np.uint64], others: NDArray[np.uint64]) -> NDArray[np.uint8]:
     """Bits in which each of n hashes differs from each of m others: n×m."""
-    differ = ones[:, None] ^ others[None, :]
-    counts: NDArray[np.uint8] = _ONES[differ.view(np.uint8).reshape(*differ.shape, 8)].sum(axis=2, dtype=np.uint8)
-    return counts
+    # Ones counted in all 64 bits at once, pairs first (Warren, Hacker's Delight, 5-1); numpy counts them from 2.0 on.
+    bits = ones[:, None] ^ others[None, :]
+    bits -= (bits >> np.uint64(1)) & _PAIRS
+    bits = (bits & _FOURS) + ((bits >> np.uint64(2)) & _FOURS)
+    bits = (bits + (bits >> np.uint64(4))) & _EIGHTS
+    return ((bits * _SUM) >> np.uint64(56)).astype(np.uint8)
+
+
+@dataclass(frozen=True)
+class Patterns:
+    """16×16 colours of n pictures as rows of length 1 (768 values), those of their mirror images, and which have no
+    pattern (an even surface), with a number for each different one.
+    """
+
+    straight: NDArray[np.float32]
+    mirrored: NDArray[np.float32]
+    even: NDArray[np.bool_]
+    kind: NDArray[np.int64]
+
+
+def colour_patterns(colours: Sequence[str]) -> Patterns:
+    """The patterns of `Measurement.colours`; an empty one counts as even."""
+    side = COLOURS_SIDE
+    grids = np.zeros((len(colours), side, side, 3), dtype=np.float32)
+    for index, text in enumerate(colours):
+        if text:
+            grids[index] = np.frombuffer(bytes.fromhex(text), dtype=np.uint8).reshape(side, side, 3)
+    grids -= grids.mean(axis=(1, 2), keepdims=True)
+    lengths = np.linalg.norm(grids.reshape(len(colours), -1), axis=1)
+    even = lengths == 0
+    grids /= np.where(even, 1.0, lengths)[:, None, None, None].astype(np.float32)
+    numbers = {text: number for number, text in enumerate(dict.fromkeys(colours))}
+    kind = np.array([numbers[text] for text in colours], dtype=np.int64)
+    flat = (len(colours), -1)
+    return Patterns(grids.reshape(flat), grids[:, :, ::-1].reshape(flat), even, kind)
+
+
+def colour_differences(patterns: Patterns, rows: slice, *, mirror: bool) -> NDArray[Any]:
+    """`vision.distance.colour_difference` of each of `rows` with each picture: m×n."""
+    others = patterns.mirrored if mirror else patterns.straight
+    differ: NDArray[Any] = 1.0 - patterns.straight[rows] @ others.T
+    undecided = patterns.even[rows][:, None] | patterns.even[None, :]
+    same = patterns.kind[rows][:, None] == patterns.kind[None, :]
+    return np.where(undecided, np.where(same, 0.0, 1.0), differ)
 
 
 def alike(one: tuple[int, int, int], other: tuple[int, int, int]) -> bool:
@@ -105,7 +147,8 @@ def _lab(rgb: NDArray[Any]) -> NDArray[Any]:
     return lab
 
 
-_ONES = np.array([value.bit_count() for value in range(256)], dtype=np.uint8)
+_PAIRS, _FOURS = np.uint64(0x5555555555555555), np.uint64(0x3333333333333333)
+_EIGHTS, _SUM = np.uint64(0x0F0F0F0F0F0F0F0F), np.uint64(0x0101010101010101)
 _TO_XYZ = np.array(
     [[0.4124564, 0.3575761, 0.1804375], [0.2126729, 0.7151522, 0.0721750], [0.0193339, 0.1191920, 0.9503041]]
 )

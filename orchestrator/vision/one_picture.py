@@ -123,7 +123,9 @@ def raw_file(path: Path) -> RawFile:
     try:
         with Image.open(path) as image:
             kind, mode, frames = image.format or "", image.mode, int(getattr(image, "n_frames", 1))
-            turned = image.getexif().get(_EXIF_ORIENTATION, 1) not in {0, 1}
+            # Asking a PNG for EXIF decodes it whole.
+            noted = kind != "PNG" or b"eXIf" in path.read_bytes()
+            turned = noted and image.getexif().get(_EXIF_ORIENTATION, 1) not in {0, 1}
             transparent = False
             if mode in {"RGBA", "LA", "PA", "La", "RGBa"} or "transparency" in image.info:
                 lowest, _ = image.convert("RGBA").getchannel("A").getextrema()

@@ -37,6 +37,8 @@ _WINDOWS = (0.6, 0.36, 0.22)
 _STRIDE = 0.62
 _SEARCHED_SHARE = 0.72
 _FILL = (127, 127, 127)
+#: A face of this share of the picture's height leaves no room for others that are seen in parts only.
+_FILLS = 0.3
 
 
 @dataclass(frozen=True)
@@ -84,7 +86,10 @@ def other_faces(image: Image.Image, first: FoundFace, find_meshes: MeshesFinder,
     """
     taken = [extent(first.in_picture())]
     side = round(min(image.size) * _WINDOWS[0])
-    for left, top, size in ((0, 0, 0), *(window for window in windows(*image.size) if window[2] >= side)):
+    # Beside a face that fills the picture there is no room that a window would see better than the whole.
+    fills = taken[0][3] > _FILLS * image.height
+    searched = () if fills else (window for window in windows(*image.size) if window[2] >= side)
+    for left, top, size in ((0, 0, 0), *searched):
         part = image.crop((left, top, left + size, top + size)) if size else image
         for found_there in find_meshes(part):
             mesh = found_there + np.array([left, top, 0.0])

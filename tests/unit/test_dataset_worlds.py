@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import random
+from dataclasses import replace
 
 from orchestrator.dataset import CheckResult, check
 from orchestrator.dataset.foretell import foretell
@@ -78,3 +80,34 @@ def test_what_is_foretold_has_the_sign_of_the_tilt() -> None:
         for framing, tilt in made.tilted.items():
             assert told[framing].value * tilt > 0
             assert abs(told[framing].value) < abs(tilt) + 2
+
+
+def test_all_pairs_at_once_are_those_of_the_rule_for_two() -> None:
+    from itertools import combinations
+
+    from orchestrator.dataset.about_files import near_pairs
+    from orchestrator.dataset.view import Measured
+    from orchestrator.vision import near_copy
+
+    chance = random.Random(3)
+    first = numbers(WORLDS[0])
+    ones = []
+    for number, (picture, found) in enumerate(zip(pictures(WORLDS[0]), first, strict=True)):
+        other = chance.choice(first)
+        colours = bytearray.fromhex(other.colours)
+        for place in chance.sample(range(768), 8 * number):
+            colours[place] = min(255, colours[place] + 9)
+        grid = [colours[3 * at : 3 * at + 3] for at in range(256)]
+        if number % 3 == 0:
+            grid = [grid[at ^ 15] for at in range(256)]
+        hashes = (other.dhash, other.dhash_mirror)
+        straight, mirror = hashes[::-1] if number % 3 == 0 else hashes
+        seen = replace(found, dhash=straight ^ (1 << number), dhash_mirror=mirror, colours=b"".join(grid).hex())
+        ones.append(Measured(picture, replace(seen, colours="") if number in {4, 5} else seen))
+    wanted = [
+        (a.name, b.name, *near)
+        for a, b in combinations(ones, 2)
+        if (near := near_copy(a.measurement, b.measurement, 9, 0.02)) is not None
+    ]
+    assert len(wanted) > 5 and any(mirrored for *_, mirrored in wanted)
+    assert [(a.name, b.name, *rest) for a, b, *rest in near_pairs(ones, 9, 0.02)] == wanted
