@@ -36,6 +36,8 @@ from orchestrator.profile.model import Racing, VerdictPlan
 #: Of the confirmation: the chance that a leader which is no better than another one passes is below 1.5 in 100.
 CONFIRM_CONFIDENCE = 0.985
 FINALISTS = 3
+#: Of the budget left after the first look, at most this is kept for the confirmation.
+CONFIRM_SHARE = 0.6
 #: Fewer fresh seeds than this confirm nothing.
 FEWEST_FRESH = 4
 
@@ -74,9 +76,10 @@ def run_race(
     """
     ends = looks_of(len(seeds), rules)
     confirming = tuple(seed for seed in fresh if seed not in set(seeds))[: rules.confirm]
-    reserve = (min(FINALISTS, len(cells)) + 1) * rounds * len(confirming)
-    if (len(cells) + 1) * rounds * ends[0] + reserve > rules.budget:
-        confirming, reserve = (), 0
+    each = (min(FINALISTS, len(cells)) + 1) * rounds
+    affordable = int(CONFIRM_SHARE * (rules.budget - (len(cells) + 1) * rounds * ends[0])) // each
+    confirming = confirming[: max(0, affordable)] if affordable >= FEWEST_FRESH else ()
+    reserve = each * len(confirming)
     alive, own = list(cells), {cell: tuple(seeds[: ends[0]]) for cell in cells}
     looks: list[Look] = []
     aside: list[CellId] = []

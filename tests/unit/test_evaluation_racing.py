@@ -208,3 +208,11 @@ def test_what_is_said_agrees_with_what_was_found(world: int) -> None:
         assert f"{many} 28 cells may be best with up to {race.looks[-1].seeds} seeds: " in verdict.sentences[1] or (
             "not called the single best" in verdict.sentences[1]
         )
+
+
+def test_a_tight_budget_confirms_on_fewer_seeds_and_still_looks_twice() -> None:
+    verdict = raced(make_world(1, 6, "equal"), Racing(budget=640))
+    race = verdict.race
+    assert race is not None
+    assert 4 <= len(race.fresh) < 16
+    assert len(race.looks) == 2
