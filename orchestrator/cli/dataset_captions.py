@@ -120,7 +120,7 @@ def replace(old: str, new: str, pictures: tuple[str, ...], dry_run: bool, folder
 def review(open_it: bool, folder: Path) -> None:
     """Write a page with every picture, its caption to edit, what the tagger saw and what the check says.
 
-    What you change there is downloaded as captions.json; `orchestrator dataset caption apply` takes it in.
+    What you change there is downloaded as edited-captions.json; `orchestrator dataset caption apply` takes it in.
     """
     from orchestrator import pipeline
     from orchestrator.cli.console import answer, progress

@@ -65,4 +65,4 @@ def _edit_on_the_page() -> None:
     assert found
     sha256, group, file, was = found.groups()
     one = {"sha256": sha256, "group": group, "file": file, "was": was, "caption": f"{was}, blue hat"}
-    Path("captions.json").write_text(json.dumps({"format": 1, "captions": [one]}), encoding="utf-8")
+    Path("edited-captions.json").write_text(json.dumps({"format": 1, "captions": [one]}), encoding="utf-8")

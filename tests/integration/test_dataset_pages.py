@@ -97,7 +97,7 @@ def test_what_is_edited_is_marked_and_can_be_downloaded(pages: dict[str, Path]) 
     assert fourth and fourth[1].endswith("red dress")
     made = re.search(r'data-made="([^"]*)"', dom)
     assert made and "&quot;format&quot;:1" in made[1].replace(" ", "") and "red dress" in made[1]
-    assert "1 downloaded as captions.json" in dom
+    assert "1 downloaded as edited-captions.json" in dom
     assert "<title>miku v4</title>" in dom
 
 

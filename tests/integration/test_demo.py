@@ -34,7 +34,7 @@ def test_v3_is_seen_to_lock_the_tilt_in_and_v4_is_clean(played: tuple[Path, str]
     assert any("lean clockwise" in f["what"] and f["group"] == "close-up" for f in locked)
     assert v4["clean"]
     assert [g["count"] for g in v4["groups"]] == [10, 10, 10]
-    assert "Nothing will be locked in." in out
+    assert "[ok] ready: nothing will be locked in" in out
 
 
 def test_the_lora_of_v3_leans_and_that_of_v4_does_not(played: tuple[Path, str]) -> None:

@@ -34,9 +34,9 @@
     }));
     const link = document.createElement("a");
     link.href = URL.createObjectURL(new Blob([JSON.stringify({ format: data.format, captions }, null, 1)], { type: "application/json" }));
-    link.download = "captions.json";
+    link.download = "edited-captions.json";
     link.click();
-    said.textContent = `${captions.length} downloaded as captions.json`;
+    said.textContent = `${captions.length} downloaded as edited-captions.json`;
   });
   const filter = () => {
     const words = document.getElementById("find").value.toLowerCase();
