@@ -80,7 +80,7 @@ def test_every_picture_of_the_rounds_can_be_traced(played: tuple[Path, str]) -> 
 def test_the_race_is_told_and_keeps_to_its_budget(played: tuple[Path, str]) -> None:
     verdict = json.loads((played[0] / "evaluations" / "v4" / "verdict.json").read_text(encoding="utf-8"))
     race = verdict["race"]
-    assert race["pictures"] <= race["budget"] == 300
+    assert race["pictures"] <= race["budget"] == 340
     assert race["looks"][0]["cells"] == 16
     assert (verdict["outcome"] == "single best") == race["confirmed"]
     (winner,) = [cell for cell in verdict["cells"] if cell["cell"] == verdict["recommended"]]
