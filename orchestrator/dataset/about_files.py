@@ -195,7 +195,7 @@ def _alike(
             "note",
             "alike",
             "",
-            f"{len(pairs)} pairs of pictures are much alike: {some}{more}",
+            f"{'1 pair' if len(pairs) == 1 else f'{len(pairs)} pairs'} of much the same pictures: {some}{more}",
             "the same scene cropped or turned a little teaches little more than once",
             "look at them, and keep the better one where they are one scene",
             names(ones),

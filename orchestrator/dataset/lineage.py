@@ -120,7 +120,7 @@ def to_dict(rows: Iterable[Shown | Difference]) -> list[dict[str, Any]]:
 def built_versions(workspace: Workspace) -> list[str]:
     """The versions whose dataset is built, by name."""
     root = workspace.dataset("x").parent
-    folders = sorted(root.iterdir()) if root.is_dir() else []
+    folders = sorted(path for path in root.iterdir() if path.is_dir()) if root.is_dir() else []
     versions = [(folder, str(manifest["version"])) for folder in folders if (manifest := manifest_of(folder))]
     # Datasets put aside (changed by hand) carry the version they were.
     return [version for folder, version in versions if folder == workspace.dataset(version)]

@@ -74,7 +74,8 @@ def bit_differences(ones: NDArray[np.uint64], others: NDArray[np.uint64]) -> NDA
     bits -= (bits >> np.uint64(1)) & _PAIRS
     bits = (bits & _FOURS) + ((bits >> np.uint64(2)) & _FOURS)
     bits = (bits + (bits >> np.uint64(4))) & _EIGHTS
-    return ((bits * _SUM) >> np.uint64(56)).astype(np.uint8)
+    counts: NDArray[np.uint8] = ((bits * _SUM) >> np.uint64(56)).astype(np.uint8)
+    return counts
 
 
 @dataclass(frozen=True)
