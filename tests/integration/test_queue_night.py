@@ -256,16 +256,19 @@ def test_two_workers_share_the_queue_and_not_the_card(night: Night) -> None:
 def test_the_keeper_starts_a_worker_when_something_is_due_and_anew_when_it_dies(night: Night) -> None:
     said = night.root / "keeper.txt"
     with night.start("work", log=said, ORCHESTRATOR_SANDBOX_STEP_SECONDS="0.05") as keeper:
-        time.sleep(0.5)
-        night.profile(epochs=16)
-        (train,) = night.add("train")
-        night.wait(lambda: night.job(train).progress, "a step")
-        (child,) = psutil.Process(keeper.pid).children()
-        child.kill()
-        killed = time.monotonic()
-        night.wait(lambda: any("found running" in line for line in night.log(train)), "the adoption")
-        assert time.monotonic() - killed < 10
-        night.wait(lambda: night.job(train).state == "finished", "the end")
-        os.kill(keeper.pid, signal.SIGTERM)
-        assert keeper.wait(30) == 0
+        try:
+            time.sleep(0.5)
+            night.profile(epochs=16)
+            (train,) = night.add("train")
+            night.wait(lambda: night.job(train).progress, "a step")
+            (child,) = psutil.Process(keeper.pid).children()
+            child.kill()
+            killed = time.monotonic()
+            night.wait(lambda: any("found running" in line for line in night.log(train)), "the adoption")
+            assert time.monotonic() - killed < 10
+            night.wait(lambda: night.job(train).state == "finished", "the end")
+            os.kill(keeper.pid, signal.SIGTERM)
+            assert keeper.wait(30) == 0
+        finally:
+            keeper.kill()  # one that waits for jobs would be waited for without end
     assert "the next one is started" in said.read_text(encoding="utf-8")
