@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Any
+from pathlib import Path
+from typing import Any, cast
 
 import pytest
 
 from orchestrator.grid.definition import from_profile
 from orchestrator.grid.planning import plan
 from orchestrator.grid.reading import read
-from orchestrator.night import estimates
+from orchestrator.night import estimates, executors
 from orchestrator.profile.model import Profile
+from orchestrator.render.cache import PictureCache
+from orchestrator.render.engine import Picture, Renderer
+from orchestrator.render.recipe import Recipe
+from orchestrator.render.server import Server
 from tests.unit import grid_plans
 
 
@@ -55,3 +60,17 @@ def test_only_the_grids_that_are_named() -> None:
 def test_the_last_epoch_counts_though_it_was_not_its_turn() -> None:
     one = profile({"name": "a", "weights": [1.0], "seeds": [1], "baseline": False}, epochs=5)
     assert estimates.pictures("grid", one) == 3  # 2, 4 and 5
+
+
+def test_what_comes_from_the_cache_is_not_timed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    recipe = Recipe(prompt="a", checkpoint_hash="base")
+    found = [Picture(tmp_path, recipe, key, cached=key == "b") for key in "abc"] + [
+        Picture(tmp_path, recipe, "d", "no")
+    ]
+    renderer = executors.counting(Renderer(cast("Server", None), PictureCache(tmp_path), restart_every=3))
+    assert renderer.restart_every == 3 and renderer.timings("scout", 0.0) == []
+    monkeypatch.setattr(Renderer, "render", lambda *given, **more: found)
+    assert renderer.render([recipe]) == found
+    ((kind, count, _),) = renderer.timings("scout", 0.0)
+    assert (kind, count) == ("scout", 2)
+    assert renderer.timings("grid", 0.0)[0][0] == "pictures"
