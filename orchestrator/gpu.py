@@ -7,6 +7,7 @@ lies a note of what the holder started, and whoever takes the lease looks whethe
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import json
 import os
@@ -145,7 +146,8 @@ class Lease:
         line = json.dumps({"at": time.time(), "event": event, "pid": os.getpid(), **more}, ensure_ascii=False)
         try:
             if self.log.exists() and self.log.stat().st_size > _LOG_BYTES:
-                os.replace(self.log, self.log.with_suffix(".before.jsonl"))  # noqa: PTH105
+                with contextlib.suppress(PermissionError):  # Windows, while somebody reads it: the next time, then
+                    os.replace(self.log, self.log.with_suffix(".before.jsonl"))  # noqa: PTH105
             with self.log.open("a", encoding="utf-8", newline="\n") as stream:
                 stream.write(line + "\n")
         except OSError as error:

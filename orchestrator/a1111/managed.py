@@ -12,6 +12,7 @@ import contextlib
 import os
 import re
 import shutil
+import subprocess
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -41,6 +42,7 @@ _GONE_WITHIN_S = 60.0
 #: Seconds between two questions after a restart, once it should be back.
 _ASK_EVERY_S = 10.0
 _POLL_S = 0.1
+_EXIT_CODE_WITHIN_S = 2.0
 _TAIL_LINES = 15
 #: Of our own Python: webui.sh would take our virtual environment for its own.
 _OURS = frozenset({"PYTHONHOME", "PYTHONPATH", "VIRTUAL_ENV", "__PYVENV_LAUNCHER__", "PYTHONSTARTUP"})
@@ -103,7 +105,9 @@ class Webui:
         family = [child.identity, *self._family, *_descendants(child.identity)]
         self._family = []
         ended = [processes.stop_tree(identity) for identity in dict.fromkeys(family)]
-        child.popen.poll()
+        # Its first thread may be gone while others still end: then the system has no exit code yet.
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            child.popen.wait(_EXIT_CODE_WITHIN_S)
         if not all(ended):
             raise InstallError(
                 f"The webui at {self.url} could not be ended.",

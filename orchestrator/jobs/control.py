@@ -82,10 +82,13 @@ class Control:
         return self
 
     def __exit__(self, *_: object) -> None:
-        with self._lock:
-            self._armed = False
-        self._over.set()
-        self._thread.join()
+        try:
+            with self._lock:
+                self._armed = False
+        finally:
+            # An interrupt that was on its way arrives while the lock is waited for.
+            self._over.set()
+            self._thread.join()
 
     @property
     def why(self) -> Why:
@@ -147,7 +150,12 @@ class Control:
         why: Why = "lost" if asked is None else asked
         if not why and not windows.is_open(self._spans, self._clock()):
             why = "window"
-        if not why or self._why in AT_ONCE:
+        if self._why in AT_ONCE:
+            return
+        if not why:
+            # It was resumed, or its window is longer by now, before it came to a place to leave off at.
+            if self._why in {"pause", "window"}:
+                self._why = ""
             return
         self._why = why
         if why in AT_ONCE:

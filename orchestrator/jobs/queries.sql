@@ -61,35 +61,35 @@ WHERE id = :id AND state = 'waiting' RETURNING id;
 
 -- name: finish
 -- Done. Only its own worker may say so: a job that was taken from a worker believed dead is not finished twice.
-UPDATE jobs SET state = 'finished', ended_at = :now, worked_s = worked_s + (:now - started_at), result = :result,
+UPDATE jobs SET state = 'finished', ended_at = :now, worked_s = worked_s + max(0, :now - started_at), result = :result,
                 worker = '', asked = '', why = '', failure = NULL, deaths = 0, death_place = ''
 WHERE id = :id AND state = 'running' AND worker = :worker RETURNING id;
 
 -- name: fail
 -- Failed for good, or set aside (:state).
-UPDATE jobs SET state = :state, ended_at = :now, worked_s = worked_s + (:now - coalesce(started_at, :now)),
+UPDATE jobs SET state = :state, ended_at = :now, worked_s = worked_s + max(0, :now - coalesce(started_at, :now)),
                 worker = '', asked = '', why = '', failure = :failure, failures = failures + 1
 WHERE id = :id AND state = 'running' AND worker = :worker RETURNING id;
 
 -- name: fail_for_now
 -- Failed, and tried again at :retry_at; one of its retries is used up.
-UPDATE jobs SET state = 'waiting', worked_s = worked_s + (:now - started_at), worker = '', asked = '',
+UPDATE jobs SET state = 'waiting', worked_s = worked_s + max(0, :now - started_at), worker = '', asked = '',
                 failure = :failure, failures = failures + 1, retries = retries - 1, retry_at = :retry_at, why = :why
 WHERE id = :id AND state = 'running' AND worker = :worker RETURNING id;
 
 -- name: put_back
 -- Left off in the middle (:state is waiting, paused or cancelled); goes on from what it made so far.
-UPDATE jobs SET state = :state, worked_s = worked_s + (:now - coalesce(started_at, :now)), worker = '', asked = '',
+UPDATE jobs SET state = :state, worked_s = worked_s + max(0, :now - coalesce(started_at, :now)), worker = '', asked = '',
                 why = :why, retry_at = :retry_at, ended_at = CASE :state WHEN 'cancelled' THEN :now END
 WHERE id = :id AND state = 'running' AND worker = :worker RETURNING id;
 
 -- name: take_from_dead
--- Its worker is gone: back to waiting, or set aside when workers die of it.
+-- Its worker is gone: back to waiting, or what was asked of it, or set aside when workers die of it.
 UPDATE jobs SET state = :state, worker = '', asked = '', why = :why, deaths = :deaths, death_place = :place,
                 failure = :failure, interrupted = (:state = 'waiting'),
                 worked_s = worked_s + max(0, :last_seen - coalesce(started_at, :last_seen)),
-                ended_at = CASE :state WHEN 'waiting' THEN NULL ELSE :now END
-WHERE id = :id AND state = 'running' AND worker = :worker RETURNING id;
+                ended_at = CASE WHEN :state IN ('waiting', 'paused') THEN NULL ELSE :now END
+WHERE id = :id AND state = 'running' AND worker = :worker AND asked = :asked RETURNING id;
 
 -- name: ask
 -- Ask something of a running job; its worker looks every second.
@@ -169,6 +169,10 @@ SELECT value FROM facts WHERE name = :name;
 
 -- name: set
 INSERT INTO facts (name, value) VALUES (:name, :value) ON CONFLICT (name) DO UPDATE SET value = excluded.value;
+
+-- name: clear
+-- Forget a fact that still is :value: of two that try, the second changes no row.
+UPDATE facts SET value = '' WHERE name = :name AND value = :value RETURNING name;
 
 -- name: prune
 -- Forget jobs that were over before :before; not those that an open job waits for.

@@ -72,13 +72,15 @@ class Store:
         """
         ids: list[int] = []
         with self._transaction():
+            # Looked for first: one of them may get the very number that was named.
+            for need in (need for new in jobs for need in new.needs if need >= 0):
+                if self._one("job", id=need) is None:
+                    raise _no_job(need)
             for new in jobs:
                 ids.append(self._add(new))
             for id_, new in zip(ids, jobs, strict=True):
                 for need in new.needs:
                     needed = ids[-need - 1] if need < 0 else need
-                    if self._one("job", id=needed) is None:
-                        raise _no_job(needed)
                     self._run("add_need", job=id_, needs=needed)
             _refuse_cycle(self._edges())
         return ids
@@ -197,8 +199,8 @@ class Store:
         failure = Failure(why, fix=f"Look at `orchestrator queue log {job.id}`, then `queue retry {job.id}`.")
         return self._changed(
             "take_from_dead", job.id, "worker died" if state == "waiting" else state, why,
-            worker=job.worker, state=state, why=why, deaths=deaths, place=place, last_seen=last_seen,
-            failure=rows.failure_text(failure) if state != "waiting" else rows.failure_text(job.failure),
+            worker=job.worker, asked=job.asked, state=state, why=why, deaths=deaths, place=place, last_seen=last_seen,
+            failure=rows.failure_text(failure) if state == "set aside" else rows.failure_text(job.failure),
         )  # fmt: skip
 
     def asked(self, id_: int, worker: str) -> Asked | None:
@@ -254,7 +256,7 @@ class Store:
 
     def ask(self, id_: int, asked: Asked) -> bool:
         """Ask something of a running job. False = it does not run."""
-        return self._changed("ask", id_, "asked", f"asked to {asked}", asked=asked)
+        return self._changed("ask", id_, "asked", f"asked to {asked or 'go on'}", asked=asked)
 
     def set_state(self, id_: int, before: State, state: State, why: str = "") -> bool:
         """Change the state of a job that does not run, if it is `before`."""
@@ -288,6 +290,11 @@ class Store:
         """Let the queue remember something."""
         with opening.told(self.path):
             self._run("set", name=name, value=value)
+
+    def clear_fact(self, name: str, value: str) -> bool:
+        """Forget something that still is `value`. False = somebody else was quicker."""
+        with self._transaction():
+            return self._one("clear", name=name, value=value) is not None
 
     # Underneath
 

@@ -34,6 +34,9 @@ _SILENT_S = 120.0
 LINGER_S = 1800.0
 
 #: `once` = one job; `empty` = until no job is left that can still run; `idle` = until nothing is due for a while.
+#: What was asked of a job whose worker died before it heard.
+_ASKED: Mapping[str, State] = {"cancel": "cancelled", "pause": "paused"}
+
 Until = Literal["once", "empty", "idle", "stopped"]
 Execute = Callable[[Job, Control], Mapping[str, Any]]
 
@@ -43,6 +46,9 @@ class Card(Protocol):
 
     def take(self) -> bool:
         """Have the card; False when another process has it."""
+
+    def left_behind(self) -> bool:
+        """Whether a trainer of this ledger may run that nobody looks after. Cheap, and needs no lease."""
 
     def survivor(self) -> int | None:
         """The job of this ledger whose trainer still runs, though its worker died. Call it while the card is had."""
@@ -59,6 +65,9 @@ class NoCard:
 
     def take(self) -> bool:
         return True
+
+    def left_behind(self) -> bool:
+        return False
 
     def survivor(self) -> int | None:
         return None
@@ -87,6 +96,8 @@ def bury_dead(store: Store) -> list[Job]:
             why = f"{deaths} workers died of it {where}"
         elif deaths >= LAST_DEATHS:
             why = f"{deaths} workers died with it {where}: it is tried again when nothing else is left"
+        if job.asked in _ASKED:  # nobody was left to hear it
+            state, why, deaths = _ASKED[job.asked], WORDS[job.asked], job.deaths
         last_seen = worker.beat_at if worker is not None else (job.started_at or 0.0)
         if store.take_from_dead(job, last_seen=last_seen, state=state, deaths=deaths, why=why):
             buried.append(job)
@@ -212,7 +223,7 @@ class Worker:
                 return None, Choice(None)
             choice = look(store, now, zone=self.zone, card=card, skip=gone)
             job = choice.job
-            if card and self._wants_card(store, choice):
+            if card and self._wants_card(choice):
                 if not self.card.take():
                     card = False
                     continue
@@ -224,9 +235,9 @@ class Worker:
                 return claimed, choice
             gone.add(job.id)
 
-    def _wants_card(self, store: Store, choice: Choice) -> bool:
-        # A trainer whose worker died is looked after even when its job may not be begun now.
-        return (choice.job is not None and choice.job.needs_card) or any(job.interrupted for job in store.open_jobs())
+    def _wants_card(self, choice: Choice) -> bool:
+        # A trainer whose worker died is looked after even when its job may not be begun now, or was cancelled.
+        return (choice.job is not None and choice.job.needs_card) or self.card.left_behind()
 
     def _survivor(self, store: Store) -> Job | None:
         """The job whose trainer runs on without a worker: nothing else may have the card before it."""
@@ -289,7 +300,10 @@ class Worker:
 
     def _put_back(self, store: Store, job: Job, control: Control, words: str) -> None:
         states: dict[str, State] = {"cancel": "cancelled", "pause": "paused"}
-        store.put_back(job.id, self._id, words, state=states.get(control.why, "waiting"))
+        why = control.why
+        if why == "pause" and store.asked(job.id, self._id) == "":
+            why, words = "", "it was resumed while it left off"
+        store.put_back(job.id, self._id, words, state=states.get(why, "waiting"))
 
     def _fail(self, store: Store, job: Job, failure: Failure, *, again: bool) -> None:
         retry_at = self.clock() + scheduling.backoff_s(job.failures + 1) if again and job.retries > 0 else None
@@ -298,5 +312,7 @@ class Worker:
     def _tell_end(self, store: Store, job: Job) -> None:
         ended = store.job(job.id)
         self.had.append(ended)
-        self.say(f"{job.id} {job.title}: {ended.state}" + (f" ({ended.why})" if ended.why else ""))
+        self.say(
+            f"{job.id} {job.title}: {ended.state}" + (f" ({ended.why})" if ended.why not in {"", ended.state} else "")
+        )
         self.on_end(ended)

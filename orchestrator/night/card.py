@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -36,6 +36,7 @@ _FREE_WITHIN_S = 20.0
 _LOOK_S = 0.1
 #: The owner draws, plays, trains by hand: it is looked again after so long.
 _AGAIN_S = 60.0
+_TOO = "the training also needs graphics card "
 
 
 @dataclass
@@ -50,6 +51,8 @@ class NightCard:
     _webui: Webui | None = None
     #: Read from the disk when the lease is taken.
     _lent: Lent = field(default_factory=Lent)
+    #: The further cards of a training on several.
+    _more: list[Lease] = field(default_factory=list)
 
     @property
     def note(self) -> Path:
@@ -71,6 +74,11 @@ class NightCard:
             return False
         self._lent = notes.read(self.note)
         return True
+
+    def left_behind(self) -> bool:
+        """Whether a trainer of this ledger may run that nobody looks after. Cheap, and needs no lease."""
+        before = self.lease.before()
+        return bool(before.signs) and before.ledger == self.ledger
 
     def survivor(self) -> int | None:
         """The job of this ledger whose trainer runs on without a worker."""
@@ -99,15 +107,25 @@ class NightCard:
                 self._give_back()
                 self._end_webui()
         finally:
+            self._leave_more()
             self.lease.release()
 
     # What jobs ask
 
-    def for_training(self, settings: Settings, holder: Holder) -> None:
-        """Make the card free for a trainer. Call it while the lease is held.
+    def for_training(self, settings: Settings, holder: Holder, gpus: Collection[int] = ()) -> None:
+        """Make the card free for a trainer, and have all of `gpus` where it computes on others (empty = this one).
+        Call it while the lease is held.
 
         Raises `CardBusy` when somebody else uses it, A1111's owner included; then nothing was touched.
         """
+        try:
+            self._take_more(settings, holder, set(gpus) - {self.lease.gpu})
+            self._hand_over(settings, holder)
+        except CardBusy:
+            self._leave_more()
+            raise
+
+    def _hand_over(self, settings: Settings, holder: Holder) -> None:
         with self._servers(settings) as clients:
             before = self.lease.before()
             # Gone on with after our death: the card is its own already.
@@ -115,15 +133,21 @@ class NightCard:
                 return
             self._refuse_busy(clients)
             self._refuse_others(settings, clients)
-            self.lease.use(holder)
+            self.use(holder)
             for client in clients:
                 self._unload(client)
             if clients:
                 self._until_free(settings, clients)
 
+    def use(self, holder: Holder) -> None:
+        """Write down on every card we have what it is used for."""
+        for lease in (self.lease, *self._more):
+            lease.use(holder)
+
     def training_ended(self) -> None:
         """No trainer runs any more."""
-        self.lease.use(Holder())
+        self.use(Holder())
+        self._leave_more()
 
     def for_drawing(self, settings: Settings, holder: Holder) -> Webui | None:
         """Make the card A1111's again; the webui of ours that draws, if it is ours. Raises `CardBusy`, and what
@@ -154,6 +178,28 @@ class NightCard:
         with contextlib.ExitStack() as stack:
             every = [stack.enter_context(client) for client in open_clients(settings)]
             yield [client for client in every if is_loopback(client.url) and port_is_open(client.url)]
+
+    def _take_more(self, settings: Settings, holder: Holder, gpus: Collection[int]) -> None:
+        """All of the further cards, or none: two queues that wait for each other's would wait for ever."""
+        self._leave_more()
+        for number in sorted(gpus):
+            lease = Lease(number, self.lease.folder)
+            if not lease.take():
+                raise CardBusy(f"{_TOO}{number}, which another command or queue has", _AGAIN_S)
+            self._more.append(lease)
+            before = lease.before()
+            if before.signs and before.trainer() is not None:
+                if before.signs == holder.signs:
+                    continue
+                raise CardBusy(f"{_TOO}{number}, on which another trainer computes", _AGAIN_S)
+            used = gpu.memory(number)
+            if used is not None and used.used > settings.card_in_use_gb * _GB:
+                raise CardBusy(f"{_TOO}{number}, where {used.used / _GB:.1f} GB are in use", _AGAIN_S)
+
+    def _leave_more(self) -> None:
+        for lease in self._more:
+            lease.release()
+        self._more.clear()
 
     def _refuse_busy(self, clients: Sequence[A1111]) -> None:
         for client in clients:

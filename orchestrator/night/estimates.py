@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from orchestrator.jobs.model import Timing
 from orchestrator.jobs.store import Store
-from orchestrator.profile.model import Profile
+from orchestrator.profile.model import GridPlan, Profile
 from orchestrator.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -39,7 +39,12 @@ def estimate(kind: str, units: int | None, store: Store, workspace: Workspace) -
     if kind == "train":
         seen = store.timings("steps", _NEWEST) or past_steps(workspace)
         return _range(units, seen, _AROUND_TRAINING_S)
-    return _range(units, store.timings("pictures", _NEWEST), _AROUND_DRAWING_S)
+    return _range(units, store.timings(timed(kind), _NEWEST), _AROUND_DRAWING_S)
+
+
+def timed(kind: str) -> str:
+    """Under which name the pictures of a job are timed: those that are looked at, too, take longer than others."""
+    return kind if kind in {"scout", "evaluate"} else "pictures"
 
 
 def _range(units: int, seen: Sequence[Timing], around: tuple[float, float]) -> tuple[float, float] | None:
@@ -91,12 +96,22 @@ def steps_before(profile: Profile) -> int | None:
     return profile.training.epochs * math.ceil(seen / max(profile.training.batch_size or 1, 1))
 
 
+def grid_cells(profile: Profile, grid: GridPlan, epochs: int) -> int:
+    """The cells of a grid at most, `epochs` LoRA files being there of each version; none of them is made."""
+    from orchestrator.grid.definition import from_profile
+    from orchestrator.grid.reading import count, read
+
+    reading = read(from_profile(profile, grid))
+    lengths = [len(axis.values) or (epochs if axis.kind.name == "epoch" else 1) for axis in reading.axes]
+    return count(lengths, [axis.kind.lora for axis in reading.axes], baseline=reading.baseline)
+
+
 def pictures(kind: str, profile: Profile, names: Sequence[str] = ()) -> int | None:
     """How many pictures a job draws when none is in the cache; None = not known before."""
-    epochs = max(profile.training.epochs // max(profile.training.save_every, 1), 1)
+    # The last epoch's file is there whether or not it was its turn.
+    epochs = max(math.ceil(profile.training.epochs / max(profile.training.save_every, 1)), 1)
     if kind == "grid":
-        grids = [grid for grid in profile.grids if not names or grid.name in names]
-        return sum(len(grid.seeds) * (len(grid.epochs or range(epochs)) * len(grid.weights) + 1) for grid in grids)
+        return sum(grid_cells(profile, grid, epochs) for grid in profile.grids if not names or grid.name in names)
     if kind == "pictures":
         from orchestrator.pictures.sets import planned_pictures
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +18,12 @@ from orchestrator.jobs.control import Control
 from orchestrator.jobs.model import Job
 from orchestrator.jobs.store import Store
 from orchestrator.lora.deploy import Deployed
+from orchestrator.night import estimates, training
 from orchestrator.night import frozen as freezing
-from orchestrator.night import training
 from orchestrator.night.card import NightCard
 from orchestrator.night.frozen import Frozen
+from orchestrator.render.engine import OnPicture, Picture, Renderer
+from orchestrator.render.recipe import Recipe
 
 Result = dict[str, Any]
 
@@ -64,6 +67,31 @@ class Work:
         webui = self.card.for_drawing(settings, holder) if self.job.needs_card else None
         with open_servers(settings, self.control.say, webui) as servers:
             yield servers
+
+
+@dataclass(frozen=True)
+class Counting(Renderer):
+    """A renderer that counts what it really draws: what comes from the cache says nothing of how long it takes."""
+
+    drawn: Counter[str] = field(default_factory=Counter)
+
+    def render(
+        self, recipes: Sequence[Recipe], on_picture: OnPicture | None = None, *, as_given: bool = False
+    ) -> list[Picture]:
+        """As `Renderer.render`."""
+        pictures = super().render(recipes, on_picture, as_given=as_given)
+        self.drawn.update(picture.key for picture in pictures if not picture.cached and not picture.error)
+        return pictures
+
+    def timings(self, kind: str, began: float) -> list[tuple[str, int, float]]:
+        """How long the pictures took since `began` (of `time.monotonic`); none where none was drawn."""
+        count = len(self.drawn)
+        return [(estimates.timed(kind), count, time.monotonic() - began)] if count else []
+
+
+def counting(renderer: Renderer) -> Counting:
+    """`renderer`, counting."""
+    return Counting(**{one.name: getattr(renderer, one.name) for one in fields(renderer) if one.init})
 
 
 def executor(path: Path, card: NightCard) -> Callable[[Job, Control], Mapping[str, Any]]:
@@ -167,20 +195,22 @@ def _grid(work: Work) -> Result:
 
 
 def _scout(work: Work) -> Result:
+    began = time.monotonic()
     with work.drawing() as servers:
-        renderer = servers.renderer(work.frozen.profile, work.frozen.workspace)
+        renderer = counting(servers.renderer(work.frozen.profile, work.frozen.workspace))
         found = pipeline.scout_seeds(work.frozen.profile, work.frozen.workspace, renderer, on_progress=work.progress)
-    return {"seeds": list(found.seeds)}
+    return {"seeds": list(found.seeds), "timings": renderer.timings("scout", began)}
 
 
 def _evaluate(work: Work) -> Result:
+    began = time.monotonic()
     with work.drawing() as servers:
         deployed = servers.deploy(work.frozen.workspace, work.run_name)
-        renderer = servers.renderer(work.frozen.profile, work.frozen.workspace)
+        renderer = counting(servers.renderer(work.frozen.profile, work.frozen.workspace))
         verdict = pipeline.evaluate_version(
             work.frozen.profile, work.frozen.workspace, renderer, deployed, on_progress=work.progress
         )
-    return {"verdict": verdict.text}
+    return {"verdict": verdict.text, "timings": renderer.timings("evaluate", began)}
 
 
 def _report(work: Work) -> Result:

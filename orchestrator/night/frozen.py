@@ -6,7 +6,6 @@ what is edited after it was added means other jobs.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,11 +18,14 @@ from orchestrator.files import sha256_file
 from orchestrator.jobs.model import PAYLOAD_FORMAT
 from orchestrator.profile.load import parse_profile
 from orchestrator.profile.model import Profile
-from orchestrator.settings import PASSWORD_VARIABLE, Settings
+from orchestrator.settings import Settings, load_settings
 from orchestrator.workspace import Workspace
 
-#: Of the settings, what is a secret or the queue's own: read when the job runs.
-NOT_FROZEN = {"a1111_password", "notify", "notify_on", "night", "when_done", "card_in_use_gb"}
+#: Of the settings, what is the queue's own or may hold a secret (`--api-auth user:password` among the webui's words):
+#: read when the job runs.
+NOT_FROZEN = {
+    "a1111_password", "a1111_command", "a1111_folder", "notify", "notify_on", "night", "when_done", "card_in_use_gb",
+}  # fmt: skip
 _ANEW = "Add the job anew; `orchestrator queue cancel` takes this one out."
 
 
@@ -64,8 +66,9 @@ def read(format_: int, content: Mapping[str, Any]) -> Frozen:
     try:
         root = Path(content["workspace"])
         profile = parse_profile(content["profile"], f"the lora.toml that was frozen from {root}")
-        password = os.environ.get(PASSWORD_VARIABLE, "")
-        settings = Settings.model_validate({**content["settings"], "a1111_password": password})
+        now = load_settings()
+        written = {name: getattr(now, name) for name in NOT_FROZEN & now.model_fields_set}
+        settings = Settings.model_validate({**content["settings"], **written})
         options = dict(content.get("options", {}))
         dataset = str(content.get("dataset_sha256", ""))
     except (KeyError, TypeError, ValidationError) as error:

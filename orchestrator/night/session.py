@@ -58,27 +58,42 @@ class Session:
     def close(self) -> Path | None:
         """The summary of what ran, written and sent; None when nothing ran."""
         with Store(self.path) as store:
-            began = float(store.fact(BEGAN) or time.time())
-            store.set_fact(BEGAN, "")
-            night = look_back(store, began)
-        if not night.over and not any(job.attempts for job in night.waiting):
-            return None
-        page: Path | None = None
-        try:
-            page = summary.write(night, state_folder() / _NIGHTS / time.strftime("%Y-%m-%d-%H%M%S"))
-        except OrchestratorError as error:
-            self.say(str(error))
+            began = store.fact(BEGAN)
+            night = look_back(store, float(began or time.time()))
+        if any(job.state == "running" for job in night.waiting):
+            return None  # another worker is still at it, and tells when it is done
+        ran = bool(night.over) or any(job.attempts for job in night.waiting)
+        page = self._page(night) if ran else None
+        with Store(self.path) as store:
+            # Not before the page: whoever comes after our death tells of the whole night. But one worker alone does.
+            if not (began and store.clear_fact(BEGAN, began)) or not ran:
+                return None
         message = summary.text(night, page)
         self.say(message)
         if "night" in self.settings.notify_on:
             self._tell(summary.title(night), message, "warning" if night.failed else "success")
-        if not any(job.state == "running" for job in night.waiting):
-            self._wind_down()
+        self._wind_down()
         return page
 
+    def _page(self, night: Night) -> Path | None:
+        try:
+            return summary.write(night, state_folder() / _NIGHTS / time.strftime("%Y-%m-%d-%H%M%S"))
+        except OrchestratorError as error:
+            self.say(str(error))
+            return None
+
     def _wind_down(self) -> None:
+        then = self.then or self.settings.when_done
+        if then == "nothing":
+            return
+        cards = sorted((state_folder() / "cards").glob("gpu-*.lock"))
+        leases = [Lease(int(number), path.parent) for path in cards if (number := path.stem[4:]).isdigit()]
+        busy = [lease.gpu for lease in leases if lease.is_taken() or lease.before().trainer() is not None]
+        if busy:
+            self.say(f"Something of yours still computes on graphics card {busy[0]}: the machine stays on.")
+            return
         with Store(self.path) as store:
-            power.wind_down(self.then or self.settings.when_done, store, self.say)
+            power.wind_down(then, store, self.say)
 
     def _job_ended(self, job: Job) -> None:
         """One message at once for what needs somebody."""

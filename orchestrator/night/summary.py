@@ -65,7 +65,7 @@ def text(night: Night, page: Path | None = None) -> str:
     lines += [f"{'Stalled':<10}{stall}" for stall in night.stalls]
     lines += [f"{'Goes on':<10}{job.id} {job.title}{_far(job)}{_last(job)}" for job in night.waiting if job.attempts]
     fresh = [job for job in night.waiting if not job.attempts]
-    lines += [f"{'Not begun':<10}{len(fresh)}    {_names(fresh)}"] if fresh else []
+    lines += [f"{'Not begun':<10}{len(fresh)}    {_titles(fresh)}"] if fresh else []
     lines += [f"{'Report':<10}{job.result['report']}" for job in night.finished if job.result.get("report")]
     lines += [f"{'Night':<10}{page}"] if page is not None else []
     return "\n".join(lines)
@@ -179,6 +179,11 @@ def _names(jobs: Sequence[Job]) -> str:
     names = [job.title.partition(" ")[2] or job.title for job in jobs]
     more = f" and {len(names) - _MOST_NAMES} more" if len(names) > _MOST_NAMES else ""
     return "  ".join(names[:_MOST_NAMES]) + more
+
+
+def _titles(jobs: Sequence[Job]) -> str:
+    more = f" and {len(jobs) - _MOST_NAMES} more" if len(jobs) > _MOST_NAMES else ""
+    return ", ".join(job.title for job in jobs[:_MOST_NAMES]) + more
 
 
 def _last(job: Job) -> str:

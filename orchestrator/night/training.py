@@ -11,7 +11,7 @@ from orchestrator import pipeline
 from orchestrator.errors import TrainingFailed
 from orchestrator.gpu import Holder
 from orchestrator.installs import find_kohya
-from orchestrator.jobs.control import WORDS, Control, Interrupted
+from orchestrator.jobs.control import WORDS, Control, Interrupted, Why
 from orchestrator.jobs.model import Job
 from orchestrator.kohya import command
 from orchestrator.night import estimates
@@ -38,14 +38,14 @@ def train(job: Job, frozen: Frozen, control: Control, card: NightCard) -> dict[s
         return _result(pipeline.train_ready(ready), [])
     began = time.time()
     holder = Holder(card.ledger, job.id, job.title, command.signs(planned.config))
-    card.for_training(frozen.settings, holder)
+    card.for_training(frozen.settings, holder, planned.launch.gpus)
     control.check()
     listener = _Listener(planned, control, card, holder)
     try:
         run = pipeline.train_ready(ready, on_event=listener.hear)
     except TrainingFailed:
         if listener.stopped:
-            raise Interrupted(WORDS[control.why]) from None
+            raise Interrupted(WORDS[listener.stopped]) from None
         raise
     finally:
         if holder.trainer() is None:
@@ -73,7 +73,8 @@ class _Listener:
     control: Control
     card: NightCard
     holder: Holder
-    stopped: bool = False
+    #: Why the trainer was stopped; empty = it was not.
+    stopped: Why = ""
     _saved_at: int | None = None
     _step: int = 0
 
@@ -84,7 +85,7 @@ class _Listener:
         elif isinstance(event, Saved):
             self._saved_at = self._step
         elif isinstance(event, Started):
-            self.card.lease.use(replace(self.holder, pid=event.pid))
+            self.card.use(replace(self.holder, pid=event.pid))
             how = "found running" if event.adopted else f"goes on after epoch {event.resumed_from}"
             self.control.say(how if event.adopted or event.resumed_from else "begins")
         elif isinstance(event, Stalled):
@@ -103,7 +104,7 @@ class _Listener:
         saved = self._saved_at is not None and event.step > self._saved_at
         self._step = event.step
         if self.control.why and saved and event.step < event.steps and not self.stopped:
-            self.stopped = True
+            self.stopped = self.control.why
             stop_trainer(self.planned.folder)
         if saved:
             self._saved_at = None

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from orchestrator.sandbox import checkpoints, training_memory, training_samples, training_trackers
+from orchestrator.sandbox.computing import note
 from orchestrator.sandbox.console_output import Bar, Console, say
 from orchestrator.sandbox.dataset_reading import ReadDataset
 from orchestrator.sandbox.event_files import EventFile
@@ -87,7 +88,10 @@ class Run:
         every = self.args.gradient_accumulation_steps
         for batch in range(skipped, self.whole.batches):
             self.state_step = self.step + 1
+            began = time.time()
             pace.wait(1 / every)
+            if is_main_process():
+                note("trainer", began)
             if not self.step:
                 training_memory.check_training(self.args, self.datasets, self.lesson.dim, self.lesson.kind)
             if (batch + 1) % every == 0 or batch + 1 == self.whole.batches:

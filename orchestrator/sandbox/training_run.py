@@ -22,6 +22,7 @@ from orchestrator.sandbox import (
     training_settings,
     training_trackers,
 )
+from orchestrator.sandbox.computing import note
 from orchestrator.sandbox.console_output import Console, say
 from orchestrator.sandbox.dataset_options import load_description, resolve
 from orchestrator.sandbox.dataset_reading import ReadDataset, read_datasets, subfolder_subsets
@@ -74,6 +75,8 @@ def train(args: argparse.Namespace, console: Console, kind: Kind = SD) -> None:
     training_model.check_kind(args, datasets, console, kind)
     console.info("preparing accelerator", "train_network.py:593")
     training_settings.check_accelerator(args)
+    if is_main_process():
+        note("trainer")
     say(f"accelerator device: {DEVICE}")
     training_model.check_base_model(args, console, kind)
     with _scratch(args) as scratch:

@@ -87,7 +87,7 @@ def gaps(folder: Path) -> None:
         night.profile(epochs=6)
         second = night.add("train")[0]
         night.add("grid", "--after", str(second))
-        night.queue("work", "--until-empty")
+        night.work("--until-empty")
         first, other = (read_record(folder_) for folder_ in night.runs())
         assert first is not None and other is not None
         with Store(night.ledger) as store:

@@ -22,7 +22,7 @@ from orchestrator.jobs.store import Store
 from orchestrator.sandbox import server as sandbox
 from orchestrator.sandbox.a1111.settings import Settings
 from orchestrator.training.record import read_record
-from tests.integration.queue_night import Night
+from tests.integration.queue_night import Night, sandbox_logging
 
 KINDS = ("worker", "trainer", "server", "all")
 #: A picture may be drawn, lost and drawn again: two were with the server, one was being proven.
@@ -32,7 +32,7 @@ _STATE = re.compile(r"Random states saved in \S.*?-(\d{6})-state")
 
 @dataclass
 class Kills:
-    """One run of it. `set_aside` counts jobs that lost two workers at the same place and were tried again by hand."""
+    """One run of it. `came_last` counts how often a job lost its second worker at the same place."""
 
     root: Path
     rounds: int
@@ -45,7 +45,7 @@ class Kills:
     killed: Counter[str] = field(default_factory=Counter)
     pids: set[int] = field(default_factory=set)
     most_trainers: int = 0
-    set_aside: int = 0
+    came_last: int = 0
     slowest_s: float = 0.0
     night: Night = field(init=False)
     _server: sandbox.RunningServer = field(init=False)
@@ -57,7 +57,9 @@ class Kills:
         """Kill so often, then let the queue come to its end."""
         chance = self._chance = random.Random(self.seed)
         self._start_server(0)
-        self.night = Night(self.root, self._server.url, {"ORCHESTRATOR_SANDBOX_STEP_SECONDS": "0.05"})
+        computed = self.root / "home" / "computed.jsonl"
+        pace = {"ORCHESTRATOR_SANDBOX_STEP_SECONDS": "0.05"}
+        self.night = Night(self.root, self._server.url, pace, computed=computed)
         over = threading.Event()
         watching = threading.Thread(target=self._watch, args=(over,), daemon=True)
         try:
@@ -84,13 +86,15 @@ class Kills:
         home = self.root / "home"
         home.mkdir(exist_ok=True)
         settings = Settings(vram_gb=8, painter="plain", gpu_seconds_per_picture=0.1)
-        self._server = sandbox.start(home, settings=settings, port=port)
+        with sandbox_logging(home):
+            self._server = sandbox.start(home, settings=settings, port=port)
 
     def _feed(self) -> None:
         """`behind` trainings and their grids are always waiting."""
         while True:
             with Store(self.night.ledger) as store:
-                if sum(job.kind == "train" and job.state == "waiting" for job in store.open_jobs()) >= self.behind:
+                waiting = [job for job in store.open_jobs() if job.state == "waiting" and not job.comes_last]
+                if sum(job.kind == "train" for job in waiting) >= self.behind:
                     return
             self._versions += 1
             version = f"v{self._versions}"
@@ -105,7 +109,6 @@ class Kills:
             return
         began = time.monotonic()
         self._worker = self.night.start("work", "--until-empty", log=self.root / "worker.txt")
-        self._retry_set_aside()
         self._soonest()
         pid = self._worker.pid
 
@@ -116,13 +119,6 @@ class Kills:
 
         self.night.wait(working, "a job")
         self.slowest_s = max(self.slowest_s, time.monotonic() - began)
-
-    def _retry_set_aside(self) -> None:
-        with Store(self.night.ledger) as store:
-            for job in store.over():
-                if job.state == "set aside":
-                    self.set_aside += 1
-                    store.try_again(job.id, retries=100)
 
     def _soonest(self) -> None:
         """Pauses after failures are for nights; here they would only make it long."""
@@ -165,7 +161,6 @@ class Kills:
 
     def _finish(self) -> None:
         for _ in range(20):
-            self._retry_set_aside()
             self._soonest()
             if self._worker is None or self._worker.poll() is not None:
                 with Store(self.night.ledger) as store:
@@ -187,12 +182,14 @@ class Kills:
         """Everything is finished, nothing was done twice, and the card was never in two hands."""
         with Store(self.night.ledger) as store:
             jobs = store.over()
+            self.came_last = sum("nothing else is left" in event.text for event in store.events())
         assert jobs and {job.state for job in jobs} == {"finished"}, [(job.title, job.failure) for job in jobs]
         assert self.most_trainers == 1
         assert self.rounds < 20 or set(self.killed) == set(KINDS), self.killed
         self._check_trainings()
         self._check_pictures()
         self._check_card()
+        self.night.check_card()
 
     def _check_trainings(self) -> None:
         for folder in self.night.runs():

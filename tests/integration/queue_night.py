@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
 import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import orchestrator
 from orchestrator import processes
+from orchestrator.__main__ import main
 from orchestrator.jobs.model import Job
 from orchestrator.jobs.store import Store
+from orchestrator.sandbox import server as sandbox
+from orchestrator.sandbox.a1111.settings import Settings
+from orchestrator.sandbox.computing import CARD_LOG
 from tests.integration import training_night
 
 SANDBOX = Path(orchestrator.__file__).parent / "sandbox" / "sd_scripts"
@@ -67,6 +73,8 @@ class Night:
     root: Path
     url: str
     environment: dict[str, str] = field(default_factory=dict)
+    #: Where server and trainers write when they really compute.
+    computed: Path = Path()
 
     def __post_init__(self) -> None:
         training_night.make(self.root)
@@ -78,6 +86,7 @@ class Night:
             "ORCHESTRATOR_LEDGER": str(self.ledger),
             "XDG_STATE_HOME": str(self.root / "state"),
             "ORCHESTRATOR_SANDBOX_STEP_SECONDS": "0.001",
+            **({CARD_LOG: str(self.computed)} if self.computed != Path() else {}),
             **self.environment,
         }
 
@@ -127,8 +136,25 @@ class Night:
             if log is not None:
                 out.close()
 
-    def queue(self, *arguments: str, code: int = 0, **environment: str) -> str:
-        """Run `orchestrator queue …` to its end; what it answered."""
+    def queue(self, *arguments: str, code: int = 0) -> str:
+        """`orchestrator queue …` in this process; what it answered."""
+        out, err = io.StringIO(), io.StringIO()
+        before, here = dict(os.environ), Path.cwd()
+        os.environ.update(self.environment)
+        os.chdir(self.root)
+        try:
+            with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+                found = main(["queue", *arguments])
+        finally:
+            os.chdir(here)
+            os.environ.clear()
+            os.environ.update(before)
+        assert found == code, f"{arguments}: {found}\n{out.getvalue()}\n{err.getvalue()}"
+        return out.getvalue() + (err.getvalue() if code else "")
+
+    def work(self, *arguments: str, code: int = 0, **environment: str) -> str:
+        """`orchestrator queue work …` in a process of its own, to its end."""
+        arguments = ("work", *arguments)
         with self.start(*arguments, **environment) as process:
             out, err = process.communicate(timeout=120)
         assert "Traceback" not in err, err
@@ -166,7 +192,41 @@ class Night:
         folder = self.root / "runs"
         return sorted(folder.iterdir()) if folder.is_dir() else []
 
+    def check_card(self) -> None:
+        """Nothing computed on the card while a trainer did, by what they themselves wrote down."""
+        if not self.computed.exists():
+            return
+        lines = [json.loads(line) for line in self.computed.read_text(encoding="utf-8").splitlines()]
+        for pid in {line["pid"] for line in lines if line["who"] == "trainer"}:
+            own = [line for line in lines if line["pid"] == pid]
+            began, ended = own[0]["began"], own[-1]["ended"]
+            beside = [each for each in lines if each["pid"] != pid and each["ended"] > began and each["began"] < ended]
+            assert not beside, f"{beside[0]['who']} {beside[0]['pid']} computed while the trainer {pid} did"
+
     def held(self) -> list[dict[str, Any]]:
         """The log of who held the first card."""
         file = self.cards / "gpu-0.log.jsonl"
         return [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
+
+
+@contextlib.contextmanager
+def server_at(home: Path, settings: Settings, port: int = 0) -> Iterator[tuple[sandbox.RunningServer, Path]]:
+    """A simulated A1111 that writes down when it computes, and where it does."""
+    with sandbox_logging(home) as computed:
+        running = sandbox.start(home, settings=settings, port=port)
+    with running:
+        yield running, computed
+
+
+@contextlib.contextmanager
+def sandbox_logging(home: Path) -> Iterator[Path]:
+    """What is started within writes down when it computes."""
+    computed = home / "computed.jsonl"
+    before = os.environ.get(CARD_LOG)
+    os.environ[CARD_LOG] = str(computed)
+    try:
+        yield computed
+    finally:
+        del os.environ[CARD_LOG]
+        if before is not None:
+            os.environ[CARD_LOG] = before

@@ -14,7 +14,7 @@ import pytest
 from orchestrator import processes
 from orchestrator.cli.queue_shown import reason
 from orchestrator.jobs.control import Control
-from orchestrator.jobs.model import Job, NewJob, Progress, WorkerRow
+from orchestrator.jobs.model import Asked, Job, NewJob, Progress, WorkerRow
 from orchestrator.jobs.store import Store
 from orchestrator.jobs.worker import Worker, bury_dead
 from orchestrator.night import session, summary
@@ -94,3 +94,27 @@ def test_a_job_that_is_set_aside_is_told_at_once(ugly_path: Path, dead: WorkerRo
         store.claim(one, dead.id)
     Worker(path, lambda job, control: {}, on_end=lambda job: told.append((job.title, job.state))).run("empty")
     assert told == [("a job", "set aside")]
+
+
+@pytest.mark.parametrize(("asked", "state"), [("cancel", "cancelled"), ("pause", "paused")])
+def test_what_was_asked_of_a_job_whose_worker_died_is_done(
+    ugly_path: Path, dead: WorkerRow, asked: Asked, state: str
+) -> None:
+    with Store(ugly_path / "ledger.sqlite3") as store:
+        (one,) = store.add([NewJob("train", "a job", {})])
+        store.register(dead)
+        store.claim(one, dead.id)
+        assert store.ask(one, asked)
+        bury_dead(store)
+        job = store.job(one)
+        assert (job.state, job.deaths, job.failure) == (state, 0, None)
+        assert (job.ended_at is None) == (state == "paused")
+
+
+def test_a_clock_that_was_set_back_takes_no_time_away(ugly_path: Path) -> None:
+    clock = iter((9e9, 9e9, 9e9, *[1e9] * 9))
+    with Store(ugly_path / "ledger.sqlite3", clock=lambda: next(clock)) as store:
+        (one,) = store.add([NewJob("train", "a job", {})])
+        store.claim(one, "w")
+        store.finish(one, "w", {})
+        assert store.job(one).worked_s == 0

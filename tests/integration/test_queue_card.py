@@ -18,7 +18,13 @@ from orchestrator.a1111.client import A1111
 from orchestrator.a1111.connection import port_is_open
 from orchestrator.gpu import Holder, Lease
 from orchestrator.jobs.control import CardBusy
+from orchestrator.jobs.model import NewJob
+from orchestrator.jobs.place import state_folder
+from orchestrator.jobs.store import Store
+from orchestrator.jobs.worker import Worker
+from orchestrator.night import power
 from orchestrator.night.card import NightCard
+from orchestrator.night.session import Session
 from orchestrator.sandbox import server as sandbox
 from orchestrator.sandbox.a1111.settings import Settings as Sandbox
 from orchestrator.settings import Settings, load_settings
@@ -194,6 +200,36 @@ def test_a_webui_of_a_worker_that_was_killed_is_still_ours(card: NightCard, mana
     after.leave()
 
 
+def test_the_trainer_of_a_job_that_was_cancelled_after_its_worker_died_is_ended(
+    card: NightCard, ugly_path: Path
+) -> None:
+    """Though no job waits that needs the card."""
+    path = ugly_path / "ledger.sqlite3"
+    card.ledger = str(path)
+    signs = ("--config_file", str(ugly_path / "config.toml"))
+    with Store(path) as store:
+        (one,) = store.add([NewJob("train", "a job", {}, needs_card=True)])
+        store.set_state(one, "waiting", "cancelled")
+    with subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)", *signs]) as trainer:
+        card.lease.use(Holder(str(path), one, "train v1", signs))
+        card.lease.release()
+        Worker(path, lambda job, control: {}, card).run("idle")
+        assert trainer.wait(10)
+    assert card.lease.before() == Holder() and not card.lease.is_taken()
+
+
+def test_the_machine_stays_on_while_somebody_trains(card: NightCard, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(card.lease.folder.parent))
+    monkeypatch.setattr(power, "_run", lambda command: pytest.fail(f"{command} was run"))
+    said: list[str] = []
+    ledger = card.lease.folder.parent / "ledger.sqlite3"
+    theirs = Lease(3, state_folder() / "cards")
+    assert theirs.take()
+    Session(ledger, Settings(when_done="shutdown"), said.append)._wind_down()
+    theirs.release()
+    assert "graphics card 3" in said[0] and "stays on" in said[0]
+
+
 def test_a_trainer_without_a_job_is_ended(card: NightCard, ugly_path: Path, said: list[str]) -> None:
     signs = ("--config_file", str(ugly_path / "config.toml"))
     with subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)", *signs]) as trainer:
@@ -207,3 +243,33 @@ def test_a_trainer_without_a_job_is_ended(card: NightCard, ugly_path: Path, said
         trainer.wait(10)
     assert card.survivor() is None
     assert "v1" in said[0]
+
+
+def test_a_training_on_several_cards_has_all_of_them_or_none(
+    card: NightCard, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    nobody = Settings(a1111_url="http://127.0.0.1:9")
+    first, second = Lease(1, card.lease.folder), Lease(2, card.lease.folder)
+    card.for_training(nobody, TRAINS, gpus=(0, 1, 2))
+    assert first.is_taken() and second.is_taken()
+    assert first.before().title == second.before().title == "train", "nobody could tell what to look for"
+    card.training_ended()
+    assert not first.is_taken() and not second.is_taken()
+    assert second.take()
+    with pytest.raises(CardBusy, match="graphics card 2"):
+        card.for_training(nobody, TRAINS, gpus=(0, 1, 2))
+    assert not first.is_taken()
+    second.release()
+    # A trainer that outlived another queue's worker has its second card still.
+    signs = ("--config_file", str(tmp_path / "config.toml"))
+    with subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)", *signs]) as trainer:
+        assert first.take()
+        first.use(Holder("another ledger", 5, "train v1", signs))
+        first.release()
+        with pytest.raises(CardBusy, match="graphics card 1"):
+            card.for_training(nobody, TRAINS, gpus=(0, 1))
+        trainer.kill()
+    fake_smi(tmp_path, "print('6000, 8192' if '--id=1' in arguments else '77, C:\\\\game.exe, 5800')")
+    monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
+    with pytest.raises(CardBusy, match=r"graphics card 1, where 5\.9 GB are in use"):
+        card.for_training(nobody, TRAINS, gpus=(1,))

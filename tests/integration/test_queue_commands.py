@@ -19,7 +19,8 @@ from orchestrator.errors import InputError
 from orchestrator.jobs.control import Control
 from orchestrator.jobs.model import Failure, Job, NewJob
 from orchestrator.jobs.store import Store
-from orchestrator.night.session import Session
+from orchestrator.night import frozen
+from orchestrator.night.session import BEGAN, Session
 from orchestrator.settings import Settings, load_settings
 from tests.integration.queue_night import Night
 from tests.integration.test_notify import Receiver, receiver
@@ -51,7 +52,7 @@ def test_a_whole_run_is_a_chain_of_jobs_that_wait_for_each_other(
     run(capsys, "add", "run", "--window", "mon-fri 23:00-07:00; weekend 00:00-24:00", "--priority", 3)
     with Store() as store:
         jobs = store.open_jobs()
-        frozen = store.payload(jobs[0].id)[1]
+        payload = store.payload(jobs[0].id)[1]
     assert [(job.kind, job.needs) for job in jobs] == [
         ("train", ()),
         ("deploy", (1,)),
@@ -61,14 +62,30 @@ def test_a_whole_run_is_a_chain_of_jobs_that_wait_for_each_other(
     assert len({job.chain for job in jobs}) == 1 and jobs[0].chain
     assert [job.needs_card for job in jobs] == [True, False, True, False]
     assert all(job.priority == 3 and "weekend" in job.window for job in jobs)
-    assert frozen["profile"] == night.root.joinpath("lora.toml").read_text(encoding="utf-8")
-    assert re.fullmatch("[0-9a-f]{64}", frozen["dataset_sha256"]) or frozen["dataset_sha256"] == ""
-    assert frozen["settings"]["kohya_folder"]
+    assert payload["profile"] == night.root.joinpath("lora.toml").read_text(encoding="utf-8")
+    assert re.fullmatch("[0-9a-f]{64}", payload["dataset_sha256"]) or payload["dataset_sha256"] == ""
+    assert payload["settings"]["kohya_folder"]
+
+
+def test_what_may_hold_a_password_is_not_frozen_and_read_when_the_job_runs(
+    capsys: pytest.CaptureFixture[str], night: Night, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = [sys.executable, "--api-auth", "me:hunter2"]
+    monkeypatch.setenv("ORCHESTRATOR_A1111_COMMAND", json.dumps(words))
+    monkeypatch.setenv("ORCHESTRATOR_A1111_PASSWORD", "hunter3")
+    monkeypatch.setenv("ORCHESTRATOR_CARD_IN_USE_GB", "7")
+    said = run(capsys, "add", "report") + run(capsys, "show", 1, "--json") + run(capsys, "export")
+    assert "hunter" not in said and "hunter" not in night.ledger.read_bytes().decode("utf-8", "replace")
+    with Store() as store:
+        settings = frozen.read(*store.payload(1)).settings
+    assert list(settings.a1111_command) == words and settings.a1111_password.get_secret_value() == "hunter3"
+    assert settings.card_in_use_gb == 7 and settings.kohya_folder
 
 
 def test_what_would_fail_at_night_is_said_when_it_is_added(capsys: pytest.CaptureFixture[str], night: Night) -> None:
     assert "never opens" in run(capsys, "add", "train", "--window", "07:00-07:00", code=3)
     assert "someday" in run(capsys, "add", "train", "--window", "someday 23:00-07:00", code=3)
+    assert "no job 1 " in run(capsys, "add", "grid", "--after", 1, code=3), "its own number to be"
     assert "no job 99" in run(capsys, "add", "grid", "--after", 99, code=3)
     assert "'hands'" in run(capsys, "add", "grid", "hands", code=3)
     assert "takes no names" in run(capsys, "add", "report", "faces", code=3)
@@ -179,6 +196,23 @@ def test_whoever_is_asleep_is_told(night: Night, receiver: Receiver) -> None:
     assert any("did not arrive: discord://…" in sentence for sentence in said), "a wrong address is told of"
     with Store() as store:
         assert store.job(1).failure == Failure("The card fell out.", "", "Put it back.")
+
+
+def test_of_two_workers_the_last_one_tells_of_the_night_and_no_other(night: Night) -> None:
+    told: list[list[str]] = [[], []]
+    one, two = (Session(night.ledger, Settings(), said.append) for said in told)
+    with Store() as store:
+        store.set_fact(BEGAN, str(time.time()))
+        first, second = store.add([NewJob("report", "report a", {}), NewJob("report", "report b", {})])
+        for job in (first, second):
+            store.claim(job, "w")
+        store.finish(first, "w", {})
+        assert one.close() is None and told == [[], []], "the other one is still at work"
+        store.finish(second, "w", {})
+    page = two.close()
+    assert page is not None and "2 finished" in page.read_text(encoding="utf-8")
+    assert one.close() is None
+    assert [len(said) for said in told] == [0, 1]
 
 
 def test_the_doctor_looks_at_the_addresses(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 from PIL import Image
 
+from ..computing import note
 from .failures import Died
 from .settings import Settings
 from .state import State
@@ -41,9 +42,11 @@ class Card:
 
         Raises Died when the server ended meanwhile.
         """
+        began = note("server")
         seconds = self._settings.gpu_seconds(steps, len(pictures)) + self._owed
         what, self.halfway = self.halfway, None
         share = self._state.sample(steps, seconds if what is None else seconds / 2, self._free_since, pictures[0])
+        note("server", began)
         self.take()
         if what is not None:
             what()
