@@ -97,7 +97,11 @@ def log(ugly_path: Path) -> Path:
 def _no_orphans(fragile: Path) -> Iterator[None]:
     yield
     for process in psutil.Process().children(recursive=True):
-        if str(fragile) in process.cmdline():
+        try:
+            left = str(fragile) in process.cmdline()
+        except psutil.Error:  # ended meanwhile, or a zombie of another test
+            continue
+        if left:
             process.kill()
             pytest.fail(f"left behind: {process}")
 

@@ -232,7 +232,7 @@ def test_a_dry_run_says_the_price_and_draws_and_copies_nothing(
         assert [line.split() for line in said.splitlines() if line.startswith("  epoch")] == [
             ["epoch", "down", "3", "10,", "20,", "30"]
         ]
-        assert "baseline: 1 cells without LoRA" in said
+        assert "baseline: 1 cell without LoRA" in said
         client.refresh_loras()
         assert {entry.name for entry in client.loras()} == before
     assert not (workspace.root / "grids").exists()

@@ -19,6 +19,7 @@ from orchestrator.render.engine import Renderer
 from orchestrator.report import content as c
 from orchestrator.report.write import write_report
 from tests.integration.browser import needs_browser, open_page
+from tests.integration.browsing import chromium
 from tests.integration.grid_samples import small_grid
 
 LARGEST_SEED = 2**63 - 1
@@ -226,8 +227,12 @@ def test_a_number_leads_to_its_pictures(ugly_path: Path) -> None:
 @needs_browser
 def test_the_viewer_inside_the_report_shows_every_cell(grid_folder: Path, ugly_path: Path) -> None:
     page = write_report(ugly_path / "report", sample(ugly_path, grid_folder))
-    dom = open_page(next(page.parent.glob("grids/*/index.html")))
-    # Two of the baseline and four others lie on one page, and the footer says the state of the cell it is about.
-    assert dom.count('data-state="ready"') == 6 + 1
+    with chromium() as browser:
+        tab = browser.new_page()
+        tab.goto(next(page.parent.glob("grids/*/index.html")).as_uri())
+        tab.wait_for_selector("#grid[data-settled='1']")
+        # Two of the baseline and four others lie on one page, and the footer says the state of the cell it is about.
+        assert tab.locator('[data-state="ready"]').count() == 6 + 1
+        dom = tab.content()
     assert "6 of 6 pictures<" in dom
     assert ">2 left out<" in dom
