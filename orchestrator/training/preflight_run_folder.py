@@ -13,7 +13,7 @@ from orchestrator.kohya import command, toml_file, weights
 from orchestrator.processes import ProcessId
 from orchestrator.training import inputs
 from orchestrator.training.plan import TrainingPlanned
-from orchestrator.training.record import RECORD_NAME, RunRecord, read_record
+from orchestrator.training.record import RECORD_NAME, RunRecord, SavedFile, read_record
 from orchestrator.workspace import Workspace
 
 #: Follow from where the workspace lies, or are only looked at: they may differ from what the record remembers without
@@ -25,6 +25,8 @@ _MAY_DIFFER = frozenset(
     }
 )  # fmt: skip
 _KEPT_VALUE = 60
+#: How much coarser than our clock a disk may tell the time of a file (FAT: 2 s).
+_CLOCKS_S = 2.0
 
 
 def folders(workspace: Workspace, name: str) -> list[Path]:
@@ -91,6 +93,16 @@ def edits(folder: Path) -> list[Problem]:
     return [problem for name, values in meant for problem in _edited(folder / name, values)]
 
 
+def _trained_again(record: RunRecord, kept: SavedFile, path: Path) -> bool:
+    """Whether the last start trained that epoch once more, from an earlier state: it was killed before the record could
+    take the new file in.
+    """
+    last = record.attempts[-1] if record.attempts else None
+    if last is None or last.ended_at is not None or kept.epoch <= last.resumed_from:
+        return False
+    return path.stat().st_mtime >= last.started_at - _CLOCKS_S
+
+
 def lost_and_replaced(folder: Path, cache: Path) -> tuple[list[Problem], list[Problem]]:
     """Problems and doubts about the LoRA files that the record remembers.
 
@@ -99,12 +111,16 @@ def lost_and_replaced(folder: Path, cache: Path) -> tuple[list[Problem], list[Pr
     record = _record(folder)
     problems: list[Problem] = []
     doubts: list[Problem] = []
-    for kept in record.files if record is not None else ():
+    if record is None:
+        return [], []
+    for kept in record.files:
         path, place = folder / "lora" / kept.file, f"runs/{folder.name}/lora/{kept.file}"
         if not path.is_file():
             doubts.append(
                 Problem(place, "was made by this training and is gone", "nothing, if you removed it on purpose")
             )
+        elif _trained_again(record, kept, path):
+            continue
         elif weights.is_complete(path) and not _same(path, kept.size, kept.sha256, cache):
             problems.append(
                 Problem(place, "is not the file this training made", "move it elsewhere, or it would be overwritten")

@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -393,3 +394,14 @@ def test_the_second_look_reads_no_picture(check: Check, workspace: Workspace) ->
         facts["problem"] = "remembered"
     (workspace.cache / "pictures.json").write_text(json.dumps(kept), encoding="utf-8")
     assert one(refused(check), "remembered")
+
+
+def test_an_epoch_trained_once_more_by_a_start_that_was_killed_is_no_stranger(check: Check) -> None:
+    planned = check().planned
+    old = _lora(planned, "ai_model_v1-000002.safetensors", 1.0)
+    killed = Attempt(command=(), environment={}, log="", resumed_from=1, started_at=time.time())
+    begun(planned, files=(old,), attempts=(killed,))
+    _lora(planned, "ai_model_v1-000002.safetensors", 2.0)
+    assert check().planned == planned
+    begun(planned, files=(old,), attempts=(killed.model_copy(update={"resumed_from": 2}),))
+    assert "move it elsewhere" in one(refused(check), "not the file this training made").fix
