@@ -185,6 +185,11 @@ def fingerprint(manifest: Manifest, *settings: object) -> str:
     return hashlib.sha256(json.dumps(shown, default=str).encode("utf-8")).hexdigest()
 
 
+def without_paths(recipe: Mapping[str, Any]) -> dict[str, Any]:
+    """A recipe's values for what may be sent away (sheets, viewers): no paths of this machine."""
+    return {name: value for name, value in recipe.items() if not name.endswith("_path")}
+
+
 def to_dict(manifest: Manifest) -> dict[str, Any]:
     """Plain values for JSON; `from_dict` is the inverse. The entries' own values are not copied."""
     values = {"format": FORMAT, **{part.name: getattr(manifest, part.name) for part in fields(manifest)}}

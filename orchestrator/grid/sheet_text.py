@@ -7,8 +7,7 @@ from __future__ import annotations
 import base64
 import json
 import zlib
-from collections.abc import Mapping
-from typing import Any, Final
+from typing import Final
 
 from PIL import Image
 
@@ -28,9 +27,9 @@ _EXIF_IFD, _USER_COMMENT = 0x8769, 0x9286
 def text_of(manifest: Manifest) -> str:
     """The manifest as sheets carry it: as it is written to disk, without paths of this machine."""
     values = manifests.to_dict(manifest)
-    values["shared"] = _sendable(values["shared"])
+    values["shared"] = manifests.without_paths(values["shared"])
     for cell in values["cells"]:
-        cell["recipe"] = None if cell["recipe"] is None else _sendable(cell["recipe"])
+        cell["recipe"] = None if cell["recipe"] is None else manifests.without_paths(cell["recipe"])
     return json.dumps(values, ensure_ascii=False, separators=(",", ":"))
 
 
@@ -67,7 +66,3 @@ def unpacked(comment: str, limit: int) -> str | None:
 
 def _packed(text: str) -> bytes:
     return COMMENT_START.encode() + base64.b64encode(zlib.compress(text.encode("utf-8"), 9))
-
-
-def _sendable(recipe: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in recipe.items() if not name.endswith("_path")}

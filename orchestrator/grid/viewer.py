@@ -17,7 +17,7 @@ from typing import Any
 from urllib.parse import quote
 
 from orchestrator.files import write_text
-from orchestrator.grid.manifest import Entry, Manifest
+from orchestrator.grid.manifest import Entry, Manifest, without_paths
 from orchestrator.grid.thumbnails import SIDE, existing, thumbnail_name
 from orchestrator.workspace import PROFILE_NAME
 
@@ -102,8 +102,8 @@ def _address(name: str) -> str:
 
 
 def _sendable(recipe: Mapping[str, Any]) -> dict[str, Any]:
-    # A viewer may be sent away: no paths of this machine. JavaScript's numbers end at 2^53 and seeds at 2^63.
-    kept = {key: value for key, value in recipe.items() if not key.endswith("_path")}
+    # JavaScript's numbers end at 2^53 and seeds at 2^63.
+    kept = without_paths(recipe)
     return {key: str(value) if type(value) is int and abs(value) >= 2**53 else value for key, value in kept.items()}
 
 
