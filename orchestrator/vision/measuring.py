@@ -13,7 +13,7 @@ from orchestrator.vision.model import NOT_MEASURED, UNREADABLE, Measurement, Vis
 from orchestrator.vision.one_picture import Instruments, measure_picture, unreadable, why_unread
 
 #: Raised whenever the same pixels would be measured differently; older measurements are then made again.
-MEASUREMENT_VERSION = 3
+MEASUREMENT_VERSION = 4
 
 
 def status() -> VisionStatus:
