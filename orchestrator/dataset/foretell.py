@@ -31,7 +31,7 @@ CARRIED, _RESIDUAL_DEG = 0.82, 1.0
 #: What the seeds' own lean adds to each picture's.
 _SEED_DEG = 3.0
 #: Of a background or clothes that most pictures share, this much of the share is drawn unasked, give or take.
-_KEPT, _KEPT_BY = 0.75, 0.3
+KEPT, KEPT_BY = 0.75, 0.3
 _MOSTLY_FROM, _JUDGED_FROM = 0.65, 6
 _FRAMINGS: tuple[Framing, ...] = ("close-up", "upper body", "full body")
 
@@ -126,9 +126,9 @@ def _of_scenes(views: Sequence[GroupView]) -> Iterator[Foretold]:
             continue
         colours = [colour for at in cluster.largest if (colour := colour_of(measured[at])) is not None]
         red, green, blue = (round(statistics.median(one[channel] for one in colours)) for channel in range(3))
-        value = _KEPT * share
+        value = KEPT * share
         yield Foretold(
-            what, "", value, max(0.0, value - _KEPT_BY), min(1.0, value + _KEPT_BY), 2 * share - 1, len(colours),
+            what, "", value, max(0.0, value - KEPT_BY), min(1.0, value + KEPT_BY), 2 * share - 1, len(colours),
             (red, green, blue),
         )  # fmt: skip
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -11,10 +11,13 @@ from orchestrator.dataset.captions import caption_beside
 from orchestrator.dataset.model import Dataset, DatasetGroup, DatasetPicture
 from orchestrator.errors import DatasetError
 from orchestrator.files import picture_files, read_json, sha256_file, storage_error
+from orchestrator.profile.model import Group
 from orchestrator.workspace import Workspace
 
 MANIFEST = "manifest.json"
 CONFIG = "dataset.toml"
+#: The manifest's copy in the folder of every run that trained on the dataset.
+RUN_COPY = "dataset-manifest.json"
 MADE_BY = "orchestrator dataset"
 #: Raised when the files of a dataset are laid out differently; older ones are then built again.
 LAYOUT = 1
@@ -87,6 +90,22 @@ def manifest_at(path: Path) -> dict[str, Any] | None:
     return manifest if ours else None
 
 
+def manifest_of_version(workspace: Workspace, version: str) -> dict[str, Any] | None:
+    """The manifest of a version: the dataset's own, else the copy in the newest run that trained on it."""
+    own = manifest_of(workspace.dataset(version))
+    return own if own is not None else copies(workspace).get(version)
+
+
+def copies(workspace: Workspace) -> dict[str, dict[str, Any]]:
+    """Manifests that training runs hold, by version; of several runs of one version the newest copy."""
+    found: dict[str, dict[str, Any]] = {}
+    paths = sorted(workspace.runs.glob(f"*/{RUN_COPY}"), key=lambda path: path.stat().st_mtime)
+    for path in paths:
+        if (manifest := manifest_at(path)) is not None:
+            found[str(manifest["version"])] = manifest
+    return found
+
+
 def _changed(folder: Path, manifest: dict[str, Any]) -> list[str]:
     changed = []
     written = {entry["file"]: entry for entry in manifest["pictures"]}
@@ -120,6 +139,25 @@ def built_pictures(workspace: Workspace, version: str) -> list[Path]:
     folder = workspace.dataset(version)
     groups = sorted(folder.iterdir()) if folder.is_dir() else []
     return [path for group in groups if group.is_dir() for path in picture_files(group)]
+
+
+def built_groups(workspace: Workspace, version: str, known: Sequence[Group]) -> list[Group]:
+    """The groups as they were built, with their repeats; the profile's may have been changed since. What a manifest
+    does not say (the framing that is meant) is taken from the group of that name among those `known`.
+    """
+    manifest = manifest_of(workspace.dataset(version)) or {"groups": []}
+    by_name = {group.name: group for group in known}
+    return [
+        by_name.get(one["name"], Group(name=one["name"])).model_copy(
+            update={
+                "repeats": one["repeats"],
+                "regularisation": bool(one.get("regularisation")),
+                # Which masks they were does not matter here: what is transparent is not learned.
+                "masks": "alpha" if one.get("alpha_mask") else "",
+            }
+        )
+        for one in manifest["groups"]
+    ]
 
 
 def as_pictures(workspace: Workspace, version: str) -> list[DatasetPicture]:

@@ -56,13 +56,18 @@ def check_dataset(profile: Profile, workspace: Workspace, *, on_progress: OnProg
 
 
 def check_built(profile: Profile, workspace: Workspace, *, on_progress: OnProgress = quiet) -> Checked | None:
-    """dataset → training: the same check on the dataset as it was built, which is what is trained on. Writes nothing;
-    None before it is built.
+    """dataset → training: the same check on the dataset as it was built, which is what is trained on, in the groups it
+    was built with. Writes nothing; None before it is built.
     """
-    from orchestrator.dataset.on_disk import as_pictures
+    from orchestrator.dataset.on_disk import as_pictures, built_groups
 
-    pictures = as_pictures(workspace, profile.subject.version)
-    return _checked(profile, workspace, pictures, on_progress=on_progress) if pictures else None
+    version = profile.subject.version
+    pictures = as_pictures(workspace, version)
+    if not pictures:
+        return None
+    groups = tuple(built_groups(workspace, version, profile.dataset.groups))
+    as_built = profile.model_copy(update={"dataset": profile.dataset.model_copy(update={"groups": groups})})
+    return _checked(as_built, workspace, pictures, on_progress=on_progress)
 
 
 def _checked(
