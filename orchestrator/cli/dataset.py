@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from orchestrator.cli import dataset_captions, dataset_keep, dataset_make
 from orchestrator.cli.options import json_option, open_workspace, workspace_option
+
+if TYPE_CHECKING:
+    from orchestrator.dataset.foretell import Compared
 
 #: Exit code of `dataset check` when something would be locked in: the pictures can be trained on, and should not be.
 WILL_LOCK = 8
@@ -55,22 +59,18 @@ def check(open_it: bool, folder: Path, as_json: bool) -> None:
 def foretold(folder: Path, as_json: bool) -> None:
     """Hold what the dataset let expect of the LoRA against what its grids show.
 
-    Before there is a grid, it says what is expected. Both are kept for every version in dataset/VERSION.foretold.json.
+    Before there is a grid, it says what is expected. Both are kept for every version in dataset/VERSION.foretold.json,
+    and stand in its report.
     """
     from orchestrator import pipeline
     from orchestrator.cli.console import answer_json, note, progress
     from orchestrator.cli.dataset_shown import show_foretold
-    from orchestrator.dataset import foretell
     from orchestrator.errors import WorkspaceError
+    from orchestrator.evaluation.foretold import expected
 
     workspace, profile = open_workspace(folder)
-    path = workspace.foretold(profile.subject.version)
-    told = foretell.read(path)
-    if told is None:
-        raise WorkspaceError(
-            f"Nothing was foretold of {profile.subject.version}.", fix="Run `orchestrator dataset check` first."
-        )
-    compared: list[foretell.Compared] = []
+    told = expected(profile, workspace)
+    compared: list[Compared] = []
     try:
         with progress() as on_progress:
             compared = pipeline.compare_foretold(profile, workspace, on_progress=on_progress)

@@ -11,18 +11,14 @@ from __future__ import annotations
 import math
 import statistics
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
-from pathlib import Path
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 
 from orchestrator.dataset.estimates import mean_of
 from orchestrator.dataset.view import GroupView
 from orchestrator.distributions import t_quantile
-from orchestrator.files import read_json, write_json
 from orchestrator.vision.model import Framing, Measurement
 
-FORMAT = 1
 #: Which pictures of a grid show a LoRA at work: from this share of the epochs and between these weights.
 LATE_FROM, WEIGHTS = 0.5, (0.75, 1.05)
 #: How much of the pictures' mean lean comes through there, measured on drawn worlds (tests/benchmarks/foretelling.py):
@@ -33,6 +29,7 @@ _SEED_DEG = 3.0
 #: Of a background or clothes that most pictures share, this much of the share is drawn unasked, give or take.
 KEPT, KEPT_BY = 0.75, 0.3
 _MOSTLY_FROM, _JUDGED_FROM = 0.65, 6
+_ColourOf = Callable[[Measurement], tuple[int, int, int] | None]
 _FRAMINGS: tuple[Framing, ...] = ("close-up", "upper body", "full body")
 
 
@@ -76,14 +73,6 @@ class Compared:
     held: bool | None
 
 
-@dataclass(frozen=True)
-class Record:
-    """What is kept of one version."""
-
-    foretold: tuple[Foretold, ...]
-    compared: tuple[Compared, ...] = field(default_factory=tuple)
-
-
 def foretell(views: Sequence[GroupView]) -> list[Foretold]:
     """What these groups let expect. Pictures count as often as they are repeated."""
     views = [view for view in views if not view.group.regularisation]
@@ -113,16 +102,20 @@ def foretell(views: Sequence[GroupView]) -> list[Foretold]:
 
 
 def _of_scenes(views: Sequence[GroupView]) -> Iterator[Foretold]:
-    """Background and clothes that most pictures share; one of many is nothing to expect."""
+    """Background and clothes that most pictures share; one of many is nothing to expect, nor what the captions name."""
     from orchestrator.dataset import sameness
+    from orchestrator.dataset.tag_words import NAMED_FROM, Kind, names_a
 
-    measured = [one.measurement for view in views for one in view.readable]
-    for what, cluster, colour_of in (
-        ("background", sameness.backgrounds(measured), _border),
-        ("outfit", sameness.outfits(measured), _torso),
-    ):
+    ones = [one for view in views for one in view.readable]
+    measured = [one.measurement for one in ones]
+    things: tuple[tuple[str, Kind, sameness.Cluster, _ColourOf], ...] = (
+        ("background", "place", sameness.backgrounds(measured), _border),
+        ("outfit", "outfit", sameness.outfits(measured), _torso),
+    )
+    for what, kind, cluster, colour_of in things:
         share = len(cluster.largest) / cluster.looked if cluster.looked >= _JUDGED_FROM else 0.0
-        if share < _MOSTLY_FROM:
+        named = sum(names_a(kind, ones[at].picture.caption) for at in cluster.largest)
+        if share < _MOSTLY_FROM or named >= NAMED_FROM * len(cluster.largest):
             continue
         colours = [colour for at in cluster.largest if (colour := colour_of(measured[at])) is not None]
         red, green, blue = (round(statistics.median(one[channel] for one in colours)) for channel in range(3))
@@ -204,49 +197,3 @@ def _half(sd: float, seeds: int, pictures: int) -> float:
 def _agreement(sd: float) -> float:
     """1 where all heads are held alike, 0.5 at a spread of 6°, towards 0 where they differ."""
     return 1.0 / (1.0 + (sd / 6.0) ** 2)
-
-
-def keep(path: Path, foretold: Sequence[Foretold], compared: Sequence[Compared] = ()) -> None:
-    """Keep what is expected, and what was seen. A comparison stays as long as the expectation does. Raises
-    `StorageError`.
-    """
-    before = read_json(path)
-    told = [_rounded(asdict(one)) for one in foretold]
-    value: dict[str, Any] = {"format": FORMAT, "carried": CARRIED, "foretold": told, "compared": []}
-    if compared:
-        value["compared"] = [_rounded(asdict(one)) for one in compared]
-    elif isinstance(before, Mapping) and before.get("foretold") == told:
-        value["compared"] = before.get("compared", [])
-    if value != before:
-        write_json(path, value)
-
-
-def read(path: Path) -> list[Foretold] | None:
-    """What was foretold; None where nothing was, or the file was damaged."""
-    record = read_record(path)
-    return None if record is None else list(record.foretold)
-
-
-def read_record(path: Path) -> Record | None:
-    """What was foretold and seen; None as above."""
-    value = read_json(path)
-    try:
-        return Record(
-            tuple(_told(one) for one in value["foretold"]),
-            tuple(Compared(**one | {"foretold": _told(one["foretold"])}) for one in value["compared"]),
-        )
-    except (TypeError, KeyError):
-        return None
-
-
-def _told(value: dict[str, Any]) -> Foretold:
-    colour = value.get("colour")
-    return Foretold(**value | {"colour": None if colour is None else (colour[0], colour[1], colour[2])})
-
-
-def _rounded(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _rounded(inner) for key, inner in value.items()}
-    if isinstance(value, tuple):
-        return [_rounded(inner) for inner in value]
-    return round(value, 4) if isinstance(value, float) else value

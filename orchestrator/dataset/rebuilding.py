@@ -41,9 +41,7 @@ def rebuild(workspace: Workspace, version: str, manifest_path: Path | None = Non
     bytes are nowhere any more, with how it came to be; `WorkspaceError` without a manifest; `StorageError`.
     """
     folder = workspace.dataset(version)
-    manifest = (
-        on_disk.manifest_at(manifest_path) if manifest_path else on_disk.manifest_of_version(workspace, version)
-    )
+    manifest = on_disk.manifest_at(manifest_path) if manifest_path else on_disk.manifest_of_version(workspace, version)
     if manifest is None:
         raise WorkspaceError(
             f"{manifest_path} is no manifest of a dataset."

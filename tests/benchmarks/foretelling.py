@@ -65,9 +65,7 @@ def play(seed: int) -> Played:
                 for number in range(max(SEEDS)):
                     drawn_with = 1000 * seed + number
                     path = folder / f"{len(drawn)}.png"
-                    request = Request(
-                        prompt, seed=drawn_with, width=384, height=384, loras=((lessons[epoch], weight),)
-                    )
+                    request = Request(prompt, seed=drawn_with, width=384, height=384, loras=((lessons[epoch], weight),))
                     paint(request).save(path)
                     drawn.append((path, Asked(prompt, epoch / 8, weight, drawn_with)))
         seen = measure([path for path, _ in drawn], folder / "cache")
