@@ -99,11 +99,16 @@ def tidy(text: str) -> str:
     return ", ".join(part for part in parts if part)
 
 
-def with_words(caption: str, words: Sequence[str]) -> str:
-    """`caption` with further words at its end; those it has stay where they are."""
-    have = {part.strip().casefold() for part in caption.split(",")}
-    new = dict.fromkeys(word for word in words if word.casefold() not in have)
-    return ", ".join([caption, *new]) if new else caption
+def with_words(caption: str, words: Sequence[str], *, first: bool = False, fill: Callable[[str], str] = str) -> str:
+    """`caption` with further words at its end, or as its `first`; those it has stay where they are.
+
+    `fill` puts in what braces stand for, so that `{trigger}` and the trigger itself are one word.
+    """
+    have = {part.strip().casefold() for part in fill(caption).split(",")}
+    new = list(dict.fromkeys(word for word in words if fill(word).casefold() not in have))
+    if not new:
+        return caption
+    return ", ".join([*new, caption] if first else [caption, *new])
 
 
 def replace_words(caption: str, old: str, new: str) -> str:

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from orchestrator.dataset.captions import CAPTION_SUFFIXES, decode, one_line
+from orchestrator.dataset.captions import CAPTION_SUFFIXES, decode, likely_encoding, one_line
 from orchestrator.dataset.provenance import made_by_a1111
 from orchestrator.errors import DatasetError, InputError, Problem
 from orchestrator.files import (
@@ -283,7 +283,7 @@ def _caption_file(path: Path, problems: list[Problem]) -> Path | None:
 
 def _encoding_advice(path: Path) -> str:
     data = path.read_bytes()
-    for encoding in ("cp932", "gb18030", "cp1252"):
+    for encoding in filter(None, (likely_encoding(data), "gb18030", "cp1252")):
         try:
             text = data.decode(encoding)
         except UnicodeDecodeError:

@@ -177,7 +177,7 @@ def test_caption_troubles() -> None:
     pictures[2] = picture(2, caption="a woman, close-up")
     pictures[3] = picture(3, caption_note="2 lines joined to one")
     result = looked_at([seen(n) for n in range(12)], pictures, trigger="ai_model_v4")
-    assert one(result, "caption").what == "the captions of 1 pictures are empty: close-up/0001.png"
+    assert one(result, "caption").what == "1 of 12 captions cannot be trained with (empty): close-up/0001.png"
     assert one(result, "trigger").pictures == ("close-up/0002.png",)
     assert one(result, "caption mended").level == "note"
 
