@@ -64,6 +64,7 @@ def diff(workspace: Workspace, before: str, after: str) -> list[Difference]:
     was = {_content(entry): entry for entry in old["pictures"]}
     now = {_content(entry): entry for entry in new["pictures"]}
     gone = {_root(entry): entry for key, entry in was.items() if key not in now}
+    roots = {str(entry.get("from", {}).get("sha256", "")): root for root, entry in gone.items()}
     found: list[Difference] = []
     for key, entry in now.items():
         file, group = str(entry["file"]), str(entry["group"])
@@ -73,7 +74,8 @@ def diff(workspace: Workspace, before: str, after: str) -> list[Difference]:
                 found.append(Difference("other group", file, group, str(earlier["group"]), group))
             if earlier["caption"] != entry["caption"]:
                 found.append(Difference("caption", file, group, str(earlier["caption"]), str(entry["caption"])))
-        elif (other := gone.pop(_root(entry), None)) is not None:
+        elif (root := _root(entry) if _root(entry) in gone else roots.get(_source(entry), "")) in gone:
+            other = gone.pop(root)
             found.append(Difference("changed", file, group, describe(other), describe(entry)))
         else:
             found.append(Difference("added", file, group, "", describe(entry)))
@@ -95,6 +97,8 @@ def describe(entry: Entry) -> str:
     words = []
     if origin.get("imported_from"):
         words.append(f"imported from {origin['imported_from']}")
+        if origin.get("source"):
+            words.append(f"made of {origin['source']}")
     elif origin.get("source"):
         words.append(f"varied from {origin['source']}" if recipe else f"from {origin['source']}")
     elif not recipe:
@@ -151,6 +155,11 @@ def _used(workspace: Workspace) -> dict[str, list[str]]:
 
 def _content(entry: Entry) -> str:
     return str(entry["sha256"])
+
+
+def _source(entry: Entry) -> str:
+    """The content of what a picture was made of: an imported one and the straightened one in its place are one."""
+    return str((entry.get("from", {}).get("origin") or {}).get("source_sha256") or "")
 
 
 def _root(entry: Entry) -> str:

@@ -1,6 +1,7 @@
-"""Every way in which sd-scripts reads another caption than a person wrote: the check names it, and the simulated trainer
-is the judge. It is given the folder as it lies there, and shows the trap; then it is given what we build of the folder,
-and reads exactly the captions we say.
+"""Every way in which sd-scripts reads another caption than a person wrote: the check names it.
+
+The simulated trainer is the judge. It is given the folder as it lies there, and shows the trap; then it is given what
+we build of the folder, and reads exactly the captions we say.
 """
 
 from __future__ import annotations
