@@ -11,7 +11,7 @@ from orchestrator.cli import dataset_captions, dataset_keep, dataset_make
 from orchestrator.cli.options import json_option, open_workspace, workspace_option
 
 if TYPE_CHECKING:
-    from orchestrator.dataset.foretell import Compared
+    from orchestrator.dataset.foretell import Compared, Foretold
 
 #: Exit code of `dataset check` when something would be locked in: the pictures can be trained on, and should not be.
 WILL_LOCK = 8
@@ -63,19 +63,25 @@ def foretold(folder: Path, as_json: bool) -> None:
     and stand in its report.
     """
     from orchestrator import pipeline
-    from orchestrator.cli.console import answer_json, note, progress
+    from orchestrator.cli.console import answer, answer_json, note, progress
     from orchestrator.cli.dataset_shown import show_foretold
+    from orchestrator.dataset import foretold_file
     from orchestrator.errors import WorkspaceError
     from orchestrator.evaluation.foretold import expected
 
     workspace, profile = open_workspace(folder)
-    told = expected(profile, workspace)
+    record = foretold_file.read(workspace.foretold(profile.subject.version)) or foretold_file.Record()
+    told: list[Foretold] = []
     compared: list[Compared] = []
     try:
+        told = expected(profile, workspace)
         with progress() as on_progress:
             compared = pipeline.compare_foretold(profile, workspace, on_progress=on_progress)
     except WorkspaceError as error:
+        if not told and not record.foretold:
+            raise
         note(f"{error.what} {error.fix}")
+    now = list(record.foretold) if not told or foretold_file.differs(told, record.foretold) else []
     if as_json:
         import dataclasses
 
@@ -83,10 +89,15 @@ def foretold(folder: Path, as_json: bool) -> None:
             {
                 "foretold": [dataclasses.asdict(one) for one in told],
                 "compared": [dataclasses.asdict(one) for one in compared],
+                "now": [dataclasses.asdict(one) for one in now],
             }
         )
-    else:
+        return
+    if told:
         show_foretold(told, compared)
+    if now:
+        answer("\nOf the pictures as they were checked last:" if told else "Of the pictures as they were checked last:")
+        show_foretold(now, [])
 
 
 @command.command("build")

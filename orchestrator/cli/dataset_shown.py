@@ -72,8 +72,9 @@ def show_foretold(told: Sequence[Foretold], compared: Sequence[Compared]) -> Non
 
     seen = {(one.foretold.what, one.foretold.framing): one for one in compared}
     rows = []
-    for one in told:
-        found = seen.get((one.what, one.framing))
+    for before in told:
+        found = seen.get((before.what, before.framing))
+        one = before if found is None else found.foretold
         nothing = found is None or found.seen is None
         rows.append(
             (

@@ -59,8 +59,8 @@ def _captions(view: GroupView, trigger: str) -> Iterator[Finding]:
             view.name,
             f"{trigger} (the trigger) is missing in {len(without)} of {len(view.pictures)} captions: {named(without)}",
             "what these pictures teach goes to the words that do stand there; the trigger calls it up only weakly",
-            f'orchestrator dataset caption add --first "{{trigger}}" {quoted(f"{view.name}/*")}, which leaves alone '
-            "those that have it",
+            f'put it there (`orchestrator dataset caption add --first "{{trigger}}" {quoted(f"{view.name}/*")}`); '
+            "those that have it are left alone",
             names(without),
         )
     yield from _long(view)
@@ -153,7 +153,7 @@ def _contradicted(view: GroupView) -> Iterator[Finding]:
                 view.name,
                 f'{len(ones)} captions say "{word}" and the picture shows {means(ones[0][1])}: {named(pictures)}',
                 f'the words come to mean what the pictures show: "{word}" will not give it any more',
-                f'orchestrator dataset caption replace "{word}" "…" {quoted(f"{view.name}/*")}, '
+                f'say what they show (`orchestrator dataset caption replace "{word}" "…" {quoted(f"{view.name}/*")}`), '
                 "or move the pictures to the group they show",
                 names(pictures),
                 "measured on the face; look at one of them",

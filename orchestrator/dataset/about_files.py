@@ -118,7 +118,7 @@ def _balance(views: Sequence[GroupView], limits: Limits) -> Iterator[Finding]:
             view.name,
             "the group has no pictures",
             "it teaches nothing, and the dataset is not built with it",
-            f"orchestrator dataset import FOLDER --group {quoted(view.name)}, or remove the group",
+            f"import some (`orchestrator dataset import FOLDER --group {quoted(view.name)}`), or remove the group",
         )
     full = [view for view in views if view.pictures and not view.group.regularisation]
     if len(full) < 2:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from orchestrator.a1111.client import A1111
     from orchestrator.dataset.balance import Balance
     from orchestrator.dataset.bucket_preview import Bucket, Placed
-    from orchestrator.dataset.foretell import Compared
+    from orchestrator.dataset.foretell import Compared, Foretold
     from orchestrator.dataset.model import CheckResult, Dataset, DatasetPicture, Finding
     from orchestrator.dataset.tag_captions import TaggedCaptions
     from orchestrator.profile.model import Profile
@@ -49,23 +49,28 @@ def check_dataset(profile: Profile, workspace: Workspace, *, on_progress: OnProg
     write_json(workspace.check(version), checked.result.to_dict())
     foretold = foretell.foretell(views(pictures, checked.measurements, profile.dataset.groups))
     foretold_file.keep(workspace.foretold(version), foretold)
-    _write_check_page(profile, workspace, checked)
+    _write_check_page(profile, workspace, checked, foretold)
     return checked
 
 
 def check_built(profile: Profile, workspace: Workspace, *, on_progress: OnProgress = quiet) -> Checked | None:
     """dataset → training: the same check on the dataset as it was built, which is what is trained on, in the groups it
-    was built with. Writes nothing; None before it is built.
+    was built with. What it lets expect of the LoRA is kept. None before it is built.
     """
-    from orchestrator.dataset.on_disk import as_pictures, built_groups
+    from orchestrator.dataset import foretell, foretold_file
+    from orchestrator.dataset.on_disk import as_pictures, built_groups, manifest_of
+    from orchestrator.dataset.view import views
 
     version = profile.subject.version
-    pictures = as_pictures(workspace, version)
-    if not pictures:
+    pictures, manifest = as_pictures(workspace, version), manifest_of(workspace.dataset(version))
+    if not pictures or manifest is None:
         return None
     groups = tuple(built_groups(workspace, version, profile.dataset.groups))
     as_built = profile.model_copy(update={"dataset": profile.dataset.model_copy(update={"groups": groups})})
-    return _checked(as_built, workspace, pictures, on_progress=on_progress)
+    checked = _checked(as_built, workspace, pictures, on_progress=on_progress)
+    told = foretell.foretell(views(pictures, checked.measurements, groups))
+    foretold_file.keep_built(workspace.foretold(version), manifest["fingerprint"], told)
+    return checked
 
 
 def _checked(
@@ -111,7 +116,7 @@ def _simulated(workspace: Workspace, pictures: Sequence[DatasetPicture]) -> bool
     return any(bool(cache.proof(key).get("simulated")) for key in keys.values() if key)
 
 
-def _write_check_page(profile: Profile, workspace: Workspace, checked: Checked) -> None:
+def _write_check_page(profile: Profile, workspace: Workspace, checked: Checked, foretold: Sequence[Foretold]) -> None:
     from orchestrator.dataset import check_page
     from orchestrator.files import write_text
     from orchestrator.pages.thumbnails import thumbnails
@@ -125,6 +130,7 @@ def _write_check_page(profile: Profile, workspace: Workspace, checked: Checked) 
         thumbnails(_contents(checked), workspace.cache),
         limit_deg=profile.dataset.limits.mean_roll,
         created=_today(),
+        foretold=foretold,
         simulated=checked.simulated,
     )
     write_text(workspace.check_page(version), text, durable=False)

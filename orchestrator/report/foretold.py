@@ -82,7 +82,7 @@ def _of(profile: Profile, workspace: Workspace) -> list[ForetoldRow]:
     try:
         compared = compare(profile, workspace)
     except WorkspaceError:
-        return []
+        compared = []
     if not compared:
         record = foretold_file.read(workspace.foretold(version))
         kept = record or foretold_file.Record()
