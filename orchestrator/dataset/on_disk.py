@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from orchestrator.dataset.captions import caption_beside
-from orchestrator.dataset.model import Dataset, DatasetGroup, DatasetPicture
+from orchestrator.dataset.model import Dataset, DatasetGroup
 from orchestrator.errors import DatasetError
 from orchestrator.files import picture_files, read_json, sha256_file, storage_error
-from orchestrator.profile.model import Group
 from orchestrator.workspace import Workspace
 
 MANIFEST = "manifest.json"
@@ -139,43 +137,3 @@ def built_pictures(workspace: Workspace, version: str) -> list[Path]:
     folder = workspace.dataset(version)
     groups = sorted(folder.iterdir()) if folder.is_dir() else []
     return [path for group in groups if group.is_dir() for path in picture_files(group)]
-
-
-def built_groups(workspace: Workspace, version: str, known: Sequence[Group]) -> list[Group]:
-    """The groups as they were built, with their repeats; the profile's may have been changed since. What a manifest
-    does not say (the framing that is meant) is taken from the group of that name among those `known`.
-    """
-    manifest = manifest_of(workspace.dataset(version)) or {"groups": []}
-    by_name = {group.name: group for group in known}
-    return [
-        by_name.get(one["name"], Group(name=one["name"])).model_copy(
-            update={
-                "repeats": one["repeats"],
-                "regularisation": bool(one.get("regularisation")),
-                # Which masks they were does not matter here: what is transparent is not learned.
-                "masks": "alpha" if one.get("alpha_mask") else "",
-            }
-        )
-        for one in manifest["groups"]
-    ]
-
-
-def as_pictures(workspace: Workspace, version: str) -> list[DatasetPicture]:
-    """A built dataset as pictures to check, with the captions that lie beside them; none before it is built."""
-    folder = workspace.dataset(version)
-    manifest = manifest_of(folder)
-    if manifest is None:
-        return []
-    found = []
-    for entry in manifest["pictures"]:
-        path = folder / entry["file"]
-        beside = caption_beside(path) if path.is_file() else None
-        caption, problem, note = beside or ("", "missing", "")
-        came_from = entry.get("from", {})
-        found.append(
-            DatasetPicture(
-                path, entry["group"], caption, str(came_from.get("set", "")), entry["sha256"],
-                origin=came_from.get("origin", {}), caption_problem=problem, caption_note=note,
-            )
-        )  # fmt: skip
-    return found

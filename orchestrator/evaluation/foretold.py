@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from orchestrator.dataset import foretell, foretold_file
-from orchestrator.dataset.on_disk import RUN_COPY, as_pictures, built_groups, manifest_at, manifest_of
+from orchestrator.dataset.as_built import as_pictures, built_groups
+from orchestrator.dataset.on_disk import RUN_COPY, manifest_at, manifest_of
 from orchestrator.dataset.view import views
 from orchestrator.errors import WorkspaceError
 from orchestrator.grid import manifest as manifests

@@ -54,22 +54,24 @@ def check_dataset(profile: Profile, workspace: Workspace, *, on_progress: OnProg
 
 
 def check_built(profile: Profile, workspace: Workspace, *, on_progress: OnProgress = quiet) -> Checked | None:
-    """dataset → training: the same check on the dataset as it was built, which is what is trained on, in the groups it
-    was built with. What it lets expect of the LoRA is kept. None before it is built.
+    """dataset → training: the same check on the dataset as it was built (or made by hand), which is what is trained
+    on, in the groups it was built with. What a built one lets expect of the LoRA is kept. None where there is none.
     """
     from orchestrator.dataset import foretell, foretold_file
-    from orchestrator.dataset.on_disk import as_pictures, built_groups, manifest_of
+    from orchestrator.dataset.as_built import as_pictures, built_groups
+    from orchestrator.dataset.on_disk import manifest_of
     from orchestrator.dataset.view import views
 
     version = profile.subject.version
     pictures, manifest = as_pictures(workspace, version), manifest_of(workspace.dataset(version))
-    if not pictures or manifest is None:
+    if not pictures:
         return None
     groups = tuple(built_groups(workspace, version, profile.dataset.groups))
     as_built = profile.model_copy(update={"dataset": profile.dataset.model_copy(update={"groups": groups})})
     checked = _checked(as_built, workspace, pictures, on_progress=on_progress)
-    told = foretell.foretell(views(pictures, checked.measurements, groups))
-    foretold_file.keep_built(workspace.foretold(version), manifest["fingerprint"], told)
+    if manifest is not None:
+        told = foretell.foretell(views(pictures, checked.measurements, groups))
+        foretold_file.keep_built(workspace.foretold(version), manifest["fingerprint"], told)
     return checked
 
 

@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from orchestrator.dataset import foretell
+from orchestrator.dataset import foretell, sameness
 from orchestrator.dataset.foretell import Asked, Compared, Foretold
 from orchestrator.dataset.view import views
 from orchestrator.distributions import wilson
@@ -38,6 +38,8 @@ class Played:
 
     seed: int
     foretold: tuple[Foretold, ...]
+    #: What the pictures themselves show, by kind and framing: the mean lean, the share of the one background.
+    shown: dict[tuple[str, str], float]
     grid: tuple[tuple[Asked, Measurement], ...]
 
     def compared(self, seeds: int) -> list[Compared]:
@@ -70,23 +72,53 @@ def play(seed: int) -> Played:
                     drawn.append((path, Asked(prompt, epoch / 8, weight, drawn_with)))
         seen = measure([path for path, _ in drawn], folder / "cache")
     grid = tuple((one, measured) for (_, one), measured in zip(drawn, seen, strict=True))
-    return Played(seed, tuple(told), grid)
+    return Played(seed, tuple(told), _shown(told, found), grid)
 
 
-def fitted(worlds: Sequence[Played], what: str, carried: float) -> str:
-    """The slope of what is seen over what the pictures show, and what is left, for one kind of expectation."""
+def _shown(told: Sequence[Foretold], found: Sequence[Measurement]) -> dict[tuple[str, str], float]:
+    shown = {("roll", one.framing): one.value / foretell.CARRIED for one in told if one.what == "roll"}
+    for what, cluster in (("background", sameness.backgrounds(found)), ("outfit", sameness.outfits(found))):
+        shown[what, ""] = len(cluster.largest) / cluster.looked if cluster.looked else 0.0
+    return shown
+
+
+def fitted(worlds: Sequence[Played]) -> str:
+    """The figures of the rule as these worlds have them: what is seen against what the pictures show, and what is left
+    of it, for grids of few seeds and of more.
+    """
     lines = []
     for seeds in SEEDS:
-        points = [
-            (one.foretold.value / carried, one.seen)
-            for played in worlds
-            for one in played.compared(seeds)
-            if one.foretold.what == what and one.seen is not None
-        ]
+        points = _points(worlds, "roll", seeds)
         slope = sum(x * y for x, y in points) / sum(x * x for x, _ in points)
-        left = statistics.fmean((y - slope * x) ** 2 for x, y in points) ** 0.5
-        lines.append(f"{what}, {seeds} seeds: slope {slope:.2f}, residual {left:.2f} over {len(points)}")
+        lines.append(
+            f"roll, {seeds} seeds: carried {slope:.2f}, residual {_left([y - slope * x for x, y in points]):.1f}° over "
+            f"{len(points)}"
+        )
+        for what in foretell.SCENES:
+            points = _points(worlds, what, seeds)
+            if len(points) < 3:
+                continue
+            fit = statistics.linear_regression([1 - x for x, _ in points], [y for _, y in points])
+            rest = [y - fit.intercept - fit.slope * (1 - x) for x, y in points]
+            lines.append(
+                f"{what}, {seeds} seeds: carried {fit.intercept:.2f}, lost {-fit.slope:.2f}, residual "
+                f"{_left(rest):.2f} over {len(points)}"
+            )
     return "\n".join(lines)
+
+
+def _points(worlds: Sequence[Played], what: str, seeds: int) -> list[tuple[float, float]]:
+    """(what the pictures show, what the grid shows): degrees, or shares."""
+    return [
+        (played.shown[what, one.foretold.framing], one.seen)
+        for played in worlds
+        for one in played.compared(seeds)
+        if one.foretold.what == what and one.seen is not None
+    ]
+
+
+def _left(residuals: Sequence[float]) -> float:
+    return statistics.fmean(one * one for one in residuals) ** 0.5
 
 
 def held(worlds: Sequence[Played]) -> str:
@@ -122,9 +154,7 @@ def main() -> None:
             for first in (asked.seed, asked.seed + asked.worlds)
         ]
     print(f"FITTED on worlds {asked.seed} to {asked.seed + asked.worlds - 1}")
-    print(fitted(halves[0], "roll", foretell.CARRIED))
-    print(fitted(halves[0], "background", foretell.KEPT))
-    print(fitted(halves[0], "outfit", foretell.KEPT))
+    print(fitted(halves[0]))
     print(f"\nHELD OUT: worlds {asked.seed + asked.worlds} to {asked.seed + 2 * asked.worlds - 1}")
     print(held(halves[1]))
 
