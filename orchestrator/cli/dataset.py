@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from orchestrator.dataset.foretell import Compared, Foretold
 
 #: Exit code of `dataset check` when something would be locked in: the pictures can be trained on, and should not be.
-WILL_LOCK = 8
+WILL_LOCK = 9
 
 
 @click.group("dataset")
@@ -29,7 +29,7 @@ def command() -> None:
 def check(open_it: bool, folder: Path, as_json: bool) -> None:
     """Say what will be locked into the LoRA and what will go wrong, before a night is spent on it.
 
-    The verdict is the exit code: 0 ready (warnings and notes stop nothing), 8 will lock, 3 cannot train. The same with
+    The verdict is the exit code: 0 ready (warnings and notes stop nothing), 9 will lock, 3 cannot train. The same with
     every picture lies in dataset/VERSION.check.html and .check.json.
     """
     from orchestrator import pipeline

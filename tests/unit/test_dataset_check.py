@@ -211,3 +211,33 @@ def test_any_dataset_gets_an_answer_gravest_first(faces: list[tuple[float, str, 
     import json
 
     assert json.loads(json.dumps(result.to_dict()))["clean"] == result.clean
+
+
+def test_the_trigger_is_looked_for_as_a_word_of_its_own() -> None:
+    pictures = [picture(n) for n in range(12)]
+    pictures[3] = picture(3, caption="ai_model_v40, close-up")
+    found = one(looked_at([seen(n) for n in range(12)], pictures, trigger="ai_model_v4"), "trigger")
+    assert found.pictures == ("close-up/0003.png",)
+    assert 'caption add --first "{trigger}" close-up/*' in found.fix
+
+
+def test_marks_of_single_pictures_are_the_tagger_s_and_the_rest_is_said_not_to_be_looked_for() -> None:
+    pictures = [picture(n) for n in range(12)]
+    measurements = [seen(n) for n in range(12)]
+    unasked = one(looked_at(measurements, pictures), "single marks")
+    assert unasked.level == "note" and "12 of 12 pictures" in unasked.what and "caption tag" in unasked.fix
+    tags = {one.sha256: {"1girl": 0.9, "watermark": 0.1} for one in pictures[:8]}
+    tags[pictures[2].sha256] = {"watermark": 0.8, "artist_name": 0.5}
+    tags[pictures[5].sha256] = {"twitter_username": 0.6}
+    result = looked_at(measurements, pictures, tags=tags, seen_from=0.35)
+    found = one(result, "mark seen")
+    assert found.pictures == ("close-up/0002.png", "close-up/0005.png")
+    assert "2 of 8 pictures" in found.what and "watermark 1 ×" in found.what
+    assert "4 of 12 pictures" in one(result, "single marks").what
+
+
+def test_captions_that_are_certainly_too_long_are_named() -> None:
+    pictures = [picture(n) for n in range(12)]
+    pictures[4] = picture(4, caption=", ".join(["ai_model_v4", *(f"word{'x' * n}" for n in range(40))]))
+    found = one(looked_at([seen(n) for n in range(12)], pictures, trigger="ai_model_v4"), "long caption")
+    assert found.pictures == ("close-up/0004.png",) and "max_token_length" in found.fix
