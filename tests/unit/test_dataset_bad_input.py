@@ -213,7 +213,7 @@ def test_a_thousand_pictures_with_ugly_names(workspace: Workspace) -> None:
         Image.fromarray(small).save(folder / name)
     result = looked_at(workspace)
     assert result.groups[0].count == len(picture_files(folder)) == 1000
-    assert {one.kind for one in result.findings} == {"size", "not measured"}
+    assert {one.kind for one in result.findings} == {"size", "not measured", "single marks"}
     assert looked_at(workspace) == result
 
 

@@ -82,7 +82,7 @@ def test_a_lean_with_other_angles_among_them_is_only_a_warning() -> None:
 def test_a_balanced_upright_dataset_is_clean() -> None:
     measurements, pictures = two_framings([3, -2, 1, 0, -4, 2, -1, 4, 0, -3])
     result = looked_at(measurements, pictures, groups=(CLOSE, UPPER), trigger="ai_model_v4")
-    assert result.findings == ()
+    assert kinds(result) == {"single marks"}
     assert result.clean
     close, upper = result.groups
     assert (close.seen, close.faces, close.framings, close.min_side) == (10, 10, {"close-up": 10}, 512)
@@ -126,7 +126,7 @@ def test_without_the_extra_it_says_not_measured_and_judges_the_rest() -> None:
     assert note.level == "note"
     assert "12 pictures were not measured: pip install -e '.[vision]'" in note.what
     assert one(result, "size").level == "warning"
-    assert kinds(result) == {"not measured", "size"}
+    assert kinds(result) == {"not measured", "single marks", "size"}
     assert result.groups[0].roll_mean is None
     assert result.groups[0].looked == 0
 
