@@ -88,8 +88,8 @@ def other_faces(image: Image.Image, first: FoundFace, find_meshes: MeshesFinder,
     """
     taken = [extent(first.in_picture())]
     side = round(min(image.size) * _WINDOWS[0])
-    # Beside a face of this size the whole picture shows another of its kind; windows cost six looks more. A wide picture
-    # has room for a second person, whose face may be half as large.
+    # Beside a face of this size the whole picture shows another of its kind; windows cost six looks more. A wide
+    # picture has room for a second person, whose face may be half as large.
     fills = taken[0][3] > _FILLS * max(image.size) and image.width <= _WIDE * image.height
     searched = () if fills else (window for window in windows(*image.size) if window[2] >= side)
     for left, top, size in ((0, 0, 0), *searched):
