@@ -84,7 +84,7 @@ def propose(views: Sequence[GroupView], limits: Limits) -> Balance:
     steps = [
         *_leaving_out(views, left_out),
         *_straightening(views, limits),
-        *_making(kept, groups),
+        *_making(views, kept),
         *_repeating(kept, groups, wanted),
     ]
     now = {view.name: view.seen for view in views if view.pictures}
@@ -175,21 +175,35 @@ def _then(view: GroupView, source: str, into: str) -> str:
     return f"look at {into}, and name it in the group's `folders` in the place of {source}"
 
 
-def _making(kept: dict[str, int], groups: dict[str, Group]) -> Iterator[Step]:
+def _making(views: Sequence[GroupView], kept: dict[str, int]) -> Iterator[Step]:
     most = max(kept.values(), default=0)
-    for name, count in kept.items():
+    for view in views:
+        count = kept.get(view.name, 0)
         missing = math.ceil(most / _MOST_REPEATED) - count
-        if missing <= 0:
+        if view.name not in kept or missing <= 0:
             continue
-        sets = groups[name].sets
-        command = f"orchestrator pictures make {_quoted(sets[-1])}" if sets else ""
+        sets = view.group.sets
+        command, then = (f"orchestrator pictures make {_quoted(sets[-1])}", "") if sets else _varying(view)
         yield Step(
             "make",
-            name,
-            f"{missing} more pictures" + (f" (raise `count` of the set {sets[-1]!r} by {missing})" if sets else ""),
+            view.name,
+            many(missing, "more picture") + (f" (raise `count` of the set {sets[-1]!r} by {missing})" if sets else ""),
             f"{count} would have to be repeated more than {_MOST_REPEATED} times to stand beside {most}",
             command,
+            then=then,
         )
+
+
+def _varying(view: GroupView) -> tuple[str, str]:
+    """How more pictures are made of a group's own ones, with a prompt to be completed."""
+    parts = [part.strip() for part in view.group.caption.split(",") if "{" not in part]
+    prompt, into = ", ".join(["…", *parts]), f"{view.name} varied"
+    folder = _quoted(str(view.pictures[0].picture.path.parent))
+    return (
+        f'orchestrator pictures vary {folder} --prompt "{prompt}" --change smile --change "other light" --floor own '
+        f"--into {_quoted(into)}",
+        f"orchestrator dataset import {_quoted(f'pictures/{into}')} --group {_quoted(view.name)}",
+    )
 
 
 def _repeating(kept: dict[str, int], groups: dict[str, Group], wanted: dict[str, int]) -> Iterator[Step]:
