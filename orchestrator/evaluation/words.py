@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from typing import TYPE_CHECKING
 
@@ -121,6 +122,9 @@ def _more_seeds(verdict: Verdict, seeds: int) -> str:
     if verdict.seeds_needed is None or verdict.seeds_needed <= seeds:
         return ""
     more = verdict.seeds_needed - seeds
+    if more >= 100:
+        # An extrapolation has no more than two digits to give.
+        more = round(more, 1 - math.floor(math.log10(more)))
     return f", and about {more} more {'seed' if more == 1 else 'seeds'} would show one of {verdict.practical_tie:g}"
 
 

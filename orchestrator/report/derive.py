@@ -90,8 +90,8 @@ def _mean(value: Value) -> float | None:
     return value.mean if isinstance(value, Interval) else value
 
 
-#: As many as fit on a printed page.
-SEEDS_BESIDE = 8
+#: As many as fit on a printed page, and on a screen without scrolling.
+SEEDS_BESIDE = 7
 
 
 @dataclass(frozen=True)
@@ -115,8 +115,11 @@ def side_by_side(observations: Sequence[Observed], finalists: Sequence[tuple[int
     found = []
     for name in dict.fromkeys(o.round for o in observations):
         every = sorted({o.seed for o in observations if (o.epoch, o.weight) == finalists[0] and o.round == name})
-        for start in range(0, len(every), SEEDS_BESIDE):
-            seeds = tuple(every[start : start + SEEDS_BESIDE])
+        # Tables of about the same length: one picture alone in the last would look like a mistake.
+        tables = -(-len(every) // SEEDS_BESIDE)
+        for number in range(tables):
+            start, end = (len(every) * at // tables for at in (number, number + 1))
+            seeds = tuple(every[start:end])
             shown = tuple(
                 (CellScore(epoch, weight).name, tuple(at.get((epoch, weight, name, seed)) for seed in seeds))
                 for epoch, weight in rows

@@ -43,10 +43,10 @@ def test_finalists_stand_beside_each_other_on_all_seeds_of_the_first() -> None:
 
     found = [at(40, 0.8, seed) for seed in range(10)] + [at(60, 0.6, seed) for seed in range(4)] + [at(None, None, 0)]
     first, second = derive.side_by_side(found, [(40, 0.8), (60, 0.6)])
-    assert (first.round, first.seeds) == ("hip", tuple(range(8)))
+    assert (first.round, first.seeds) == ("hip", tuple(range(5))), "two tables of one length"
     assert [name for name, _ in first.rows] == ["epoch 40, weight 0.8", "epoch 60, weight 0.6", "no LoRA"]
-    assert [seen is None for seen in first.rows[1][1]] == [False] * 4 + [True] * 4
-    assert (second.round, second.seeds) == ("", (8, 9))
+    assert [seen is None for seen in first.rows[1][1]] == [False] * 4 + [True]
+    assert (second.round, second.seeds) == ("", tuple(range(5, 10)))
     assert [name for name, _ in second.rows] == ["epoch 40, weight 0.8"], "a row without a picture says nothing"
     assert derive.side_by_side(found, []) == []
 
