@@ -27,7 +27,7 @@ SAMPLES = "samples"
 #: Of each round, the pictures in the middle of the cell's own: neither its luckiest nor its worst.
 SAMPLES_PER_ROUND = 2
 #: Base models as Civitai writes them.
-_BASES = {"sd1": "SD 1.5", "sd2": "SD 2.1", "sdxl": "SDXL 1.0", "sd3": "SD 3"}
+_BASES = {"sd1": "SD 1.5", "sd2": "SD 2.1", "sdxl": "SDXL 1.0", "sd3": "SD 3", "flux": "Flux.1 D"}
 _SETTINGS = (
     ("network_dim", "dim"), ("network_alpha", "alpha"), ("unet_lr", "U-Net learning rate"),
     ("text_encoder_lr", "text encoder learning rate"), ("optimizer_type", "optimizer"),
