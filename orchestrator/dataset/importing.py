@@ -36,6 +36,8 @@ from orchestrator.workspace import Workspace
 #: How sd-scripts names folders: how often each picture is seen, `_`, the class words.
 _KOHYA_FOLDER = re.compile(r"(\d+)_(.+)")
 _LONGEST_STEM = 60
+#: What taggers call a leaning head.
+_TILTED = ("head tilt", "tilted head")
 
 
 @dataclass(frozen=True)
@@ -266,15 +268,25 @@ def _caption_of(folder: Path, one: Incoming) -> str | None:
 
 
 def _keep_captions(workspace: Workspace, ones: Sequence[Incoming]) -> None:
-    """What is kept of the captions of pictures counts for those that take their place."""
+    """What is kept of the captions of pictures counts for those that take their place, but for a tilt that was taken
+    out.
+    """
     kept = caption_store.read(workspace) if ones else {}
     new = {
-        one.sha256: kept[source]
+        one.sha256: _upright(kept[source]) if one.origin.get("straightened_deg") else kept[source]
         for one in ones
         if (source := str(one.origin["source_sha256"])) in kept and one.sha256 not in kept
     }
     if new:
         caption_store.write(workspace, {**kept, **new})
+
+
+def _upright(kept: caption_store.Kept) -> caption_store.Kept:
+    caption = kept.caption
+    for word in _TILTED:
+        caption = caption_store.replace_words(caption, word, "")
+    words = tuple(word for word in kept.words if word.casefold() not in _TILTED)
+    return dataclasses.replace(kept, words=words, caption=caption)
 
 
 def _entry(folder: Path, one: Incoming) -> dict[str, Any]:
