@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from orchestrator.dataset import caption_store
-from orchestrator.dataset.captions import CAPTION_SUFFIXES, decode, likely_encoding, one_line
+from orchestrator.dataset.captions import CAPTION_SUFFIXES, decode, encoding_advice, one_line
 from orchestrator.dataset.import_records import RECORDS, origins, put_aside
 from orchestrator.dataset.provenance import made_by_a1111, made_of
 from orchestrator.errors import DatasetError, InputError, Problem
@@ -219,7 +219,7 @@ def _look(path: Path, group: str, encoding: str, problems: list[Problem]) -> Inc
         try:
             text = decode(caption_path, encoding)
         except ValueError as error:
-            problems.append(Problem(str(caption_path), str(error), _encoding_advice(caption_path)))
+            problems.append(Problem(str(caption_path), str(error), encoding_advice(caption_path)))
             return None
         caption = one_line(text)
         if not caption:
@@ -241,17 +241,6 @@ def _caption_file(path: Path, problems: list[Problem]) -> Path | None:
             )
         )
     return there[0] if there else None
-
-
-def _encoding_advice(path: Path) -> str:
-    data = path.read_bytes()
-    for encoding in filter(None, (likely_encoding(data), "gb18030", "cp1252")):
-        try:
-            text = data.decode(encoding)
-        except UnicodeDecodeError:
-            continue
-        return f"save it as UTF-8, or import with --caption-encoding {encoding} if this is right: {text.strip()[:60]}"
-    return "save it as UTF-8"
 
 
 def _by_content(folder: Path) -> dict[str, str]:
