@@ -82,6 +82,18 @@ def likely_encoding(data: bytes) -> str:
         return ""
 
 
+def encoding_advice(path: Path) -> str:
+    """What to do about a caption file that is not UTF-8, with what it says in the encoding it is probably in."""
+    data = path.read_bytes()
+    for encoding in filter(None, (likely_encoding(data), "gb18030", "cp1252")):
+        try:
+            text = data.decode(encoding)
+        except UnicodeDecodeError:
+            continue
+        return f"save it as UTF-8, or import with --caption-encoding {encoding} if this is right: {text.strip()[:60]}"
+    return "save it as UTF-8"
+
+
 def _is_japanese(character: str) -> bool:
     return "\u3040" <= character <= "\u30ff" or "\u4e00" <= character <= "\u9fff" or "\uff66" <= character <= "\uff9f"
 

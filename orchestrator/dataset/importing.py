@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from orchestrator.dataset import caption_store
-from orchestrator.dataset.captions import CAPTION_SUFFIXES, decode, likely_encoding, one_line
+from orchestrator.dataset.captions import CAPTION_SUFFIXES, decode, encoding_advice, one_line
 from orchestrator.dataset.import_records import RECORDS, origins, put_aside
 from orchestrator.dataset.provenance import made_by_a1111, made_of
 from orchestrator.errors import DatasetError, InputError, Problem
@@ -36,6 +36,8 @@ from orchestrator.workspace import Workspace
 #: How sd-scripts names folders: how often each picture is seen, `_`, the class words.
 _KOHYA_FOLDER = re.compile(r"(\d+)_(.+)")
 _LONGEST_STEM = 60
+#: What taggers call a leaning head.
+_TILTED = ("head tilt", "tilted head")
 
 
 @dataclass(frozen=True)
@@ -217,7 +219,7 @@ def _look(path: Path, group: str, encoding: str, problems: list[Problem]) -> Inc
         try:
             text = decode(caption_path, encoding)
         except ValueError as error:
-            problems.append(Problem(str(caption_path), str(error), _encoding_advice(caption_path)))
+            problems.append(Problem(str(caption_path), str(error), encoding_advice(caption_path)))
             return None
         caption = one_line(text)
         if not caption:
@@ -241,17 +243,6 @@ def _caption_file(path: Path, problems: list[Problem]) -> Path | None:
     return there[0] if there else None
 
 
-def _encoding_advice(path: Path) -> str:
-    data = path.read_bytes()
-    for encoding in filter(None, (likely_encoding(data), "gb18030", "cp1252")):
-        try:
-            text = data.decode(encoding)
-        except UnicodeDecodeError:
-            continue
-        return f"save it as UTF-8, or import with --caption-encoding {encoding} if this is right: {text.strip()[:60]}"
-    return "save it as UTF-8"
-
-
 def _by_content(folder: Path) -> dict[str, str]:
     """The pictures that lie in an imported group, by what their files hold."""
     return {str(entry["sha256"]): file for file, entry in origins(folder).items() if (folder / file).is_file()}
@@ -266,15 +257,25 @@ def _caption_of(folder: Path, one: Incoming) -> str | None:
 
 
 def _keep_captions(workspace: Workspace, ones: Sequence[Incoming]) -> None:
-    """What is kept of the captions of pictures counts for those that take their place."""
+    """What is kept of the captions of pictures counts for those that take their place, but for a tilt that was taken
+    out.
+    """
     kept = caption_store.read(workspace) if ones else {}
     new = {
-        one.sha256: kept[source]
+        one.sha256: _upright(kept[source]) if one.origin.get("straightened_deg") else kept[source]
         for one in ones
         if (source := str(one.origin["source_sha256"])) in kept and one.sha256 not in kept
     }
     if new:
         caption_store.write(workspace, {**kept, **new})
+
+
+def _upright(kept: caption_store.Kept) -> caption_store.Kept:
+    caption = kept.caption
+    for word in _TILTED:
+        caption = caption_store.replace_words(caption, word, "")
+    words = tuple(word for word in kept.words if word.casefold() not in _TILTED)
+    return dataclasses.replace(kept, words=words, caption=caption)
 
 
 def _entry(folder: Path, one: Incoming) -> dict[str, Any]:

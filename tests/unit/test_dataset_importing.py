@@ -208,7 +208,7 @@ def test_a_straightened_picture_takes_the_place_and_the_caption_of_the_imported_
     folder = workspace.imported("close-up")
     before = {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()}
     (old,) = folder.glob("*_b_c_d_e-*.png")
-    caption_store.write(workspace, {sha256_file(old): caption_store.Kept(("red scarf",))})
+    caption_store.write(workspace, {sha256_file(old): caption_store.Kept(("red scarf", "head tilt"))})
     into = straightened(workspace, old)
 
     beside = carry_out(workspace, plan_import(profile, workspace, [into], group="close-up"))
