@@ -1,0 +1,15 @@
+"""Portraits that are drawn for tests, placed as their framing wants it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from orchestrator.sandbox.person import person_of
+from orchestrator.sandbox.portrait import HEAD_HEIGHT, HEAD_TOP, Framing, Portrait
+
+
+def portrait(person: int = 7, framing: Framing = "close-up", **changes: Any) -> Portrait:
+    """That person, upright in the middle of the picture unless `changes` say otherwise."""
+    plain = Portrait(person=person_of(person), framing=framing, head=HEAD_HEIGHT[framing], centre_y=HEAD_TOP[framing])
+    return replace(plain, **changes)
