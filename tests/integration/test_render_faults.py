@@ -42,7 +42,7 @@ def open_renderer(start_server: StartServer, ugly_path: Path) -> Any:
     def make(patience: Patience = SOON, **settings: object) -> tuple[Renderer, RunningServer]:
         running = start_server(**settings)
         client = A1111(running.url)
-        client.connection.look_every_s = 0.3
+        client.connection.look_every_s = 1.0  # an answer may take that long to arrive on a busy machine
         opened.append(client)
         cache = PictureCache(ugly_path / f"cache {len(opened)}")
         return Renderer(connect(client), cache, patience=patience), running
