@@ -9,7 +9,8 @@ from orchestrator.sandbox.person import person_of
 from orchestrator.sandbox.portrait import HEAD_HEIGHT, HEAD_TOP, Framing, Portrait
 
 
-def portrait(person: int = 7, framing: Framing = "close-up", **changes: Any) -> Portrait:
-    """That person, upright in the middle of the picture unless `changes` say otherwise."""
-    plain = Portrait(person=person_of(person), framing=framing, head=HEAD_HEIGHT[framing], centre_y=HEAD_TOP[framing])
+def portrait(number: int = 7, /, framing: Framing = "close-up", **changes: Any) -> Portrait:
+    """Person `number`, upright in the middle of the picture unless `changes` say otherwise."""
+    person = person_of(number)
+    plain = Portrait(person=person, framing=framing, head=HEAD_HEIGHT[framing], centre_y=HEAD_TOP[framing])
     return replace(plain, **changes)
