@@ -235,16 +235,21 @@ def near_pairs(ones: Sequence[Measured], bits: int, colours: float) -> Iterator[
         return
     straight = np.array([one.measurement.dhash for one in ones], dtype=np.uint64)
     mirrored = np.array([one.measurement.dhash_mirror for one in ones], dtype=np.uint64)
-    patterns = colour_patterns([one.measurement.colours for one in ones])
+    patterns = None
     # In strips: all pairs of ten thousand pictures at once would take gigabytes.
     for start in range(0, len(ones), _STRIP):
         rows = slice(start, start + _STRIP)
         found: dict[tuple[int, int], tuple[int, bool]] = {}
         for mirror, hashes in ((True, mirrored), (False, straight)):
             differ = bit_differences(straight[rows], hashes)
-            near = (differ <= bits) & (colour_differences(patterns, rows, mirror=mirror) <= colours)
+            near = np.triu(differ <= bits, k=start + 1)
+            concerned = np.flatnonzero(near.any(axis=1))
+            if not len(concerned):
+                continue
+            # Most pictures are near no other one: only for the rest are colours compared, which takes far longer.
+            patterns = patterns or colour_patterns([one.measurement.colours for one in ones])
+            near[concerned] &= colour_differences(patterns, start + concerned, mirror=mirror) <= colours
             for row, second in zip(*np.nonzero(near), strict=True):
-                if start + row < second:
-                    found[start + int(row), int(second)] = int(differ[row, second]), mirror
+                found[start + int(row), int(second)] = int(differ[row, second]), mirror
         for (first, second), (distance, mirror) in sorted(found.items()):
             yield ones[first], ones[second], distance, mirror

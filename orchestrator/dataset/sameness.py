@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -50,17 +51,21 @@ def _cluster(
     with_structure: bool,
 ) -> Cluster:
     found = [
-        (index, colour, one.around.border_hash)
+        (index, colour, one.around.border_hash if with_structure else 0)
         for index, one in enumerate(pictures)
         if one.around is not None and (colour := colour_of(one.around)) is not None
     ]
-    if not found:
-        return Cluster((), 0)
-    found = found[:: -(-len(found) // _MOST_COMPARED)]
+    return _largest(tuple(found[:: -(-len(found) // _MOST_COMPARED)]), near) if found else Cluster((), 0)
+
+
+# The table, the findings and what is foretold all ask about the same pictures.
+@functools.lru_cache(maxsize=64)
+def _largest(found: tuple[tuple[int, tuple[int, int, int], int], ...], near: float) -> Cluster:
+    """The largest cluster of (index, colour, structure); the structure 0 of all pictures when it does not count."""
     lab = _lab(np.array([colour for _, colour, _ in found], dtype=np.float64))
-    same = np.linalg.norm(lab[:, None, :] - lab[None, :, :], axis=2) <= near
-    if with_structure:
-        places = np.array([bits for *_, bits in found], dtype=np.uint64)
+    same = sum(np.subtract.outer(channel, channel) ** 2 for channel in lab.T) <= near**2
+    places = np.array([bits for *_, bits in found], dtype=np.uint64)
+    if places.any():
         same &= bit_differences(places, places) <= _ONE_PLACE_BITS
     middle = int(same.sum(axis=1).argmax())
     members = np.flatnonzero(same[middle])
@@ -107,7 +112,7 @@ def colour_patterns(colours: Sequence[str]) -> Patterns:
     return Patterns(grids.reshape(flat), grids[:, :, ::-1].reshape(flat), even, kind)
 
 
-def colour_differences(patterns: Patterns, rows: slice, *, mirror: bool) -> NDArray[Any]:
+def colour_differences(patterns: Patterns, rows: NDArray[np.intp], *, mirror: bool) -> NDArray[Any]:
     """`vision.distance.colour_difference` of each of `rows` with each picture: m×n."""
     others = patterns.mirrored if mirror else patterns.straight
     differ: NDArray[Any] = 1.0 - patterns.straight[rows] @ others.T

@@ -13,7 +13,7 @@ from orchestrator.vision.model import NOT_MEASURED, UNREADABLE, Measurement, Vis
 from orchestrator.vision.one_picture import Instruments, measure_picture, unreadable, why_unread
 
 #: Raised whenever the same pixels would be measured differently; older measurements are then made again.
-MEASUREMENT_VERSION = 3
+MEASUREMENT_VERSION = 4
 
 
 def status() -> VisionStatus:
@@ -55,6 +55,7 @@ def measure(
         if on_measured is not None:
             on_measured(path, measured)
 
+    kind, knows_persons = backend.installed(), backend.embedding_files() is not None
     with ContentHashes(cache) as hashes:
         for path in dict.fromkeys(paths):
             try:
@@ -62,7 +63,7 @@ def measure(
             except OSError as error:
                 have(path, unreadable("", why_unread(error)))
                 continue
-            known = _kept(cache, digest)
+            known = _kept(cache, digest, kind, knows_persons=knows_persons)
             if known is not None:
                 have(path, known)
             else:
@@ -99,8 +100,10 @@ def _file(cache: Path, digest: str) -> Path:
     return cache / "measurements" / digest[:2] / f"{digest}.json"
 
 
-def _kept(cache: Path, digest: str) -> Measurement | None:
-    """The measurement kept for this content, unless a better one could be made here and now."""
+def _kept(cache: Path, digest: str, kind: backend.Kind | None, *, knows_persons: bool) -> Measurement | None:
+    """The measurement kept for this content, unless a better one could be made here and now: by the program `kind`,
+    and of the person too where `knows_persons`.
+    """
     data = read_json(_file(cache, digest))
     if not isinstance(data, dict) or data.get("version") != MEASUREMENT_VERSION:
         return None
@@ -110,10 +113,9 @@ def _kept(cache: Path, digest: str) -> Measurement | None:
         return None
     if known.sha256 != digest:
         return None
-    kind = backend.installed()
     if kind is None or known.missing.startswith(UNREADABLE):
         return known
-    lacks_identity = known.missing.startswith(NOT_MEASURED) and backend.embedding_files() is not None
+    lacks_identity = knows_persons and known.missing.startswith(NOT_MEASURED)
     return known if known.backend == kind and not lacks_identity else None
 
 

@@ -23,6 +23,12 @@ _FOREHEAD, _CHIN = 10, 152
 _LEFT_IRIS, _RIGHT_IRIS = 468, 473
 _LEFT_MOUTH, _RIGHT_MOUTH = 61, 291
 _UPPER_LIP, _LOWER_LIP = 13, 14
+#: Points that are each other's mirror image, left and right on screen: corners of the eyes and of the mouth, cheeks,
+#: jaw, brows, the wings of the nose.
+_PAIRS = (
+    (33, 263), (133, 362), (61, 291), (234, 454), (127, 356), (93, 323), (58, 288), (70, 300), (105, 334), (107, 336),
+    (50, 280), (205, 425), (98, 327), (172, 397), (136, 365),
+)  # fmt: skip
 #: The first 468 points are the face's surface; the others are the irises.
 SURFACE = 468
 
@@ -37,16 +43,17 @@ class Pose:
 
 
 def roll_of(points: Points) -> float:
-    """The eye line's angle in degrees, + = clockwise on screen.
+    """The angle of the lines between left and right in degrees, + = clockwise on screen.
 
-    The corners of the eyes are used, since irises follow the gaze.
+    The line through two points that mirror each other has the same direction all over a face, however it is turned or
+    nods: the mean of many is steadier than the line of the eyes alone. Irises are left out, since they follow the gaze.
     """
-    left, right = points[list(_LEFT_EYE), :2].mean(axis=0), points[list(_RIGHT_EYE), :2].mean(axis=0)
+    left, right = (points[list(side), :2].mean(axis=0) for side in zip(*_PAIRS, strict=True))
     return math.degrees(math.atan2(right[1] - left[1], right[0] - left[0]))
 
 
 def pose_of(points: Points) -> Pose:
-    """Roll from the eye line; yaw and pitch from the face's normal, spanned by cheek to cheek and forehead to chin.
+    """Roll by `roll_of`; yaw and pitch from the face's normal, spanned by cheek to cheek and forehead to chin.
 
     The mesh's own depth is used rather than a camera model: solvePnP with the camera at the picture's centre is wrong
     by 7° of yaw and 19° of pitch for faces outside the centre.

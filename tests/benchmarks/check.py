@@ -32,6 +32,8 @@ from tests.dataset_worlds import TRIGGER, draw_world, numbers, pictures, world
 
 LIMITS_S = {30: 8.0, 1000: 240.0}
 AGAIN_S = 1.0
+#: Drawn people whose heads are turned.
+PEOPLE = 8
 
 
 def profile() -> Profile:
@@ -70,32 +72,35 @@ def timed(count: int) -> None:
 
 
 def roll() -> None:
+    """A photograph and drawn people, each turned by known angles."""
     from skimage import data
 
     photo = Image.fromarray(data.astronaut())
     angles = list(range(-40, 41, 5))
-    with tempfile.TemporaryDirectory() as name, kept():
-        folder = Path(name)
-        for what in ("photograph", *FRAMINGS):
-            paths = []
-            for angle in angles:
-                path = folder / f"{what} {angle}.png"
-                if what == "photograph":
-                    photo.rotate(-angle, Image.Resampling.BICUBIC, center=(225, 130)).save(path)
-                else:
-                    size = {"head": HEAD_HEIGHT[what], "centre_y": HEAD_TOP[what]}
-                    one = Portrait(person=person_of(7), framing=what, roll_deg=angle, **size)
-                    draw(one, 512, 512).save(path)
-                paths.append(path)
-            faces = [found.face for found in measure(paths, folder / "cache")]
-            known = [(face.roll_deg - angle) for face, angle in zip(faces, angles, strict=True) if face]
+    for what in ("photograph", *FRAMINGS):
+        errors: list[float] = []
+        asked = 0
+        for number in range(1 if what == "photograph" else PEOPLE):
+            with tempfile.TemporaryDirectory() as name, kept():
+                folder = Path(name)
+                paths = [folder / f"{angle}.png" for angle in angles]
+                for angle, path in zip(angles, paths, strict=True):
+                    if what == "photograph":
+                        photo.rotate(-angle, Image.Resampling.BICUBIC, center=(225, 130)).save(path)
+                    else:
+                        size = {"head": HEAD_HEIGHT[what], "centre_y": HEAD_TOP[what]}
+                        one = Portrait(person=person_of(number), framing=what, roll_deg=angle, **size)
+                        draw(one, 512, 512).save(path)
+                faces = [found.face for found in measure(paths, folder / "cache")]
+            known = [face.roll_deg - angle for face, angle in zip(faces, angles, strict=True) if face]
             # A face has a lean of its own (a parting, one eye lower); what it was turned by must be seen.
             own = statistics.median(known)
-            errors = [abs(error - own) for error in known]
-            print(
-                f"roll, {what:11}: found {len(known)} of {len(angles)}, its own lean {own:+.2f}°, then mean error "
-                f"{statistics.fmean(errors):.2f}°, largest {max(errors):.2f}° (wanted ≤ 1°)"
-            )
+            errors += [abs(error - own) for error in known]
+            asked += len(angles)
+        print(
+            f"roll, {what:11}: found {len(errors)} of {asked}, mean error {statistics.fmean(errors):.2f}°, "
+            f"99 of 100 within {np.percentile(errors, 99):.2f}°, largest {max(errors):.2f}° (wanted ≤ 1°)"
+        )
 
 
 def enlarged() -> None:
