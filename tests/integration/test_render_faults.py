@@ -149,7 +149,7 @@ def test_the_picture_of_an_interrupted_request_is_drawn_again(open_renderer: Ope
     pressing = threading.Thread(target=press)
     pressing.start()
     pictures = renderer.render(wanted, count)
-    pressing.join(10)
+    pressing.join(60)
     check_whole(pictures, wanted)
     assert [picture.path.read_bytes() for picture in pictures] == expected
     assert len(ledger(running)) > len(wanted), "the half-denoised one was drawn again"

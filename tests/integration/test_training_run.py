@@ -373,6 +373,7 @@ def test_ctrl_c_in_a_terminal_ends_both(planned: Make, tmp_path: Path, monkeypat
     plan_ = planned()
     ours = _alone(plan_, tmp_path)
     pid = wait_for(lambda: (record := read_record(plan_.folder)) and record.attempts and record.attempts[-1].pid)
+    wait_for(lambda: "steps:" in (plan_.folder / "console-1.log").read_text(encoding="utf-8"), "a first step")
     ours.send_signal(signal.SIGINT)
     ours.wait(PATIENCE_S)
     assert "The same command goes on from epoch 1." in (tmp_path / "said.txt").read_text(encoding="utf-8")

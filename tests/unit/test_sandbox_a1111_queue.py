@@ -28,7 +28,7 @@ def test_turns_come_in_the_order_they_were_taken_not_the_order_threads_run() -> 
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(5)
+        thread.join(60)
     assert order == list(range(8))
 
 
