@@ -97,7 +97,7 @@ def test_of_two_that_watch_a_crash_one_starts_it_again(ugly_path: Path, monkeypa
 
 
 def test_stopped_by_another_command_it_is_not_started_again(ugly_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    slow(monkeypatch, 0.1)
+    slow(monkeypatch, 0.3)  # epoch 4 is not to be over before epoch 3 is seen to begin
     planned = make(ugly_path)
     stopper = threading.Thread(target=runs.stop, args=(Workspace(ugly_path), planned.name))
     events: list[TrainingEvent] = []
