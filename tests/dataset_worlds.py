@@ -43,7 +43,7 @@ class World:
     portraits: dict[Framing, tuple[Portrait, ...]]
     tilted: dict[Framing, float]
     copies: tuple[tuple[Framing, int], ...] = ()
-    #: Whether background and clothes are the same in all pictures.
+    #: Whether background and clothes are the same in all pictures, or in many.
     uniform: bool = False
     groups: tuple[Group, ...] = field(default_factory=tuple)
 
@@ -52,8 +52,10 @@ class World:
         return not self.tilted and not self.uniform
 
 
-def world(seed: int, *, uniform: bool = False) -> World:
-    """The world of this seed: even ones are tilted, odd ones balanced. `uniform` dresses and places all alike."""
+def world(seed: int, *, uniform: bool = False, shared: float = 0.0) -> World:
+    """The world of this seed: even ones are tilted, odd ones balanced. `uniform` dresses and places all alike, `shared`
+    that share of each group (0…1).
+    """
     chance = random.Random(f"dataset world {seed}")
     framings = chance.sample(FRAMINGS, chance.choice((2, 3, 3)))
     each = chance.randint(8, 12)
@@ -64,7 +66,10 @@ def world(seed: int, *, uniform: bool = False) -> World:
     for framing in framings:
         spread = chance.uniform(*(TILT_SPREADS if framing in tilts else BALANCED_SPREADS))
         portraits[framing] = tuple(
-            _portrait(chance, person, framing, tilts.get(framing, 0.0), spread, uniform) for _ in range(each)
+            _portrait(
+                chance, person, framing, tilts.get(framing, 0.0), spread, uniform or number < round(shared * each)
+            )
+            for number in range(each)
         )
     copies: list[tuple[Framing, int]] = []
     if chance.random() < 1 / 3:
@@ -78,7 +83,7 @@ def world(seed: int, *, uniform: bool = False) -> World:
         Group(name=framing, caption=f"{TRIGGER}, {framing}", folders=(framing,), framing=framing)
         for framing in framings
     )
-    return World(seed, portraits, tilts, tuple(copies), uniform, groups)
+    return World(seed, portraits, tilts, tuple(copies), uniform or shared > 0, groups)
 
 
 def _portrait(

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from orchestrator.cli import dataset_captions, dataset_keep, dataset_make
 from orchestrator.cli.options import json_option, open_workspace, workspace_option
 
+if TYPE_CHECKING:
+    from orchestrator.dataset.foretell import Compared, Foretold
+
 #: Exit code of `dataset check` when something would be locked in: the pictures can be trained on, and should not be.
-WILL_LOCK = 8
+WILL_LOCK = 9
 
 
 @click.group("dataset")
@@ -25,7 +29,7 @@ def command() -> None:
 def check(open_it: bool, folder: Path, as_json: bool) -> None:
     """Say what will be locked into the LoRA and what will go wrong, before a night is spent on it.
 
-    The verdict is the exit code: 0 ready (warnings and notes stop nothing), 8 will lock, 3 cannot train. The same with
+    The verdict is the exit code: 0 ready (warnings and notes stop nothing), 9 will lock, 3 cannot train. The same with
     every picture lies in dataset/VERSION.check.html and .check.json.
     """
     from orchestrator import pipeline
@@ -55,27 +59,29 @@ def check(open_it: bool, folder: Path, as_json: bool) -> None:
 def foretold(folder: Path, as_json: bool) -> None:
     """Hold what the dataset let expect of the LoRA against what its grids show.
 
-    Before there is a grid, it says what is expected. Both are kept for every version in dataset/VERSION.foretold.json.
+    Before there is a grid, it says what is expected. Both are kept for every version in dataset/VERSION.foretold.json,
+    and stand in its report.
     """
     from orchestrator import pipeline
-    from orchestrator.cli.console import answer_json, note, progress
+    from orchestrator.cli.console import answer, answer_json, note, progress
     from orchestrator.cli.dataset_shown import show_foretold
-    from orchestrator.dataset import foretell
+    from orchestrator.dataset import foretold_file
     from orchestrator.errors import WorkspaceError
+    from orchestrator.evaluation.foretold import expected
 
     workspace, profile = open_workspace(folder)
-    path = workspace.foretold(profile.subject.version)
-    told = foretell.read(path)
-    if told is None:
-        raise WorkspaceError(
-            f"Nothing was foretold of {profile.subject.version}.", fix="Run `orchestrator dataset check` first."
-        )
-    compared: list[foretell.Compared] = []
+    record = foretold_file.read(workspace.foretold(profile.subject.version)) or foretold_file.Record()
+    told: list[Foretold] = []
+    compared: list[Compared] = []
     try:
+        told = expected(profile, workspace)
         with progress() as on_progress:
             compared = pipeline.compare_foretold(profile, workspace, on_progress=on_progress)
     except WorkspaceError as error:
+        if not told and not record.foretold:
+            raise
         note(f"{error.what} {error.fix}")
+    now = list(record.foretold) if not told or foretold_file.differs(told, record.foretold) else []
     if as_json:
         import dataclasses
 
@@ -83,10 +89,15 @@ def foretold(folder: Path, as_json: bool) -> None:
             {
                 "foretold": [dataclasses.asdict(one) for one in told],
                 "compared": [dataclasses.asdict(one) for one in compared],
+                "now": [dataclasses.asdict(one) for one in now],
             }
         )
-    else:
+        return
+    if told:
         show_foretold(told, compared)
+    if now:
+        answer("\nOf the pictures as they were checked last:" if told else "Of the pictures as they were checked last:")
+        show_foretold(now, [])
 
 
 @command.command("build")

@@ -49,14 +49,19 @@ def show(pictures: tuple[str, ...], folder: Path, as_json: bool) -> None:
 @command.command("add")
 @click.argument("words")
 @_pictures
+@click.option("--first", is_flag=True, help="Before all others, as a trigger stands; else at the end.")
 @_dry_run
 @workspace_option
-def add(words: str, pictures: tuple[str, ...], dry_run: bool, folder: Path) -> None:
-    """Add WORDS (split at commas) to the captions of PICTURES."""
+def add(words: str, pictures: tuple[str, ...], first: bool, dry_run: bool, folder: Path) -> None:
+    """Add WORDS (split at commas) to the captions of PICTURES. Captions that have them stay as they are."""
     from orchestrator.dataset import caption_store
 
     new = [word.strip() for word in words.split(",") if word.strip()]
-    _change(folder, pictures, lambda caption: caption_store.with_words(caption, new), dry_run=dry_run)
+
+    def change(caption: str, fill: Callable[[str], str]) -> str:
+        return caption_store.with_words(caption, new, first=first, fill=fill)
+
+    _change(folder, pictures, change, dry_run=dry_run)
 
 
 @command.command("tag")
@@ -111,7 +116,7 @@ def replace(old: str, new: str, pictures: tuple[str, ...], dry_run: bool, folder
     """
     from orchestrator.dataset import caption_store
 
-    _change(folder, pictures, lambda caption: caption_store.replace_words(caption, old, new), dry_run=dry_run)
+    _change(folder, pictures, lambda caption, _: caption_store.replace_words(caption, old, new), dry_run=dry_run)
 
 
 @command.command("review")
@@ -179,13 +184,18 @@ def clear(pictures: tuple[str, ...], dry_run: bool, folder: Path) -> None:
     answer(f"{many(len(known), 'kept caption')} {'would be ' if dry_run else ''}forgotten.")
 
 
-def _change(folder: Path, patterns: Sequence[str], change: Callable[[str], str], *, dry_run: bool) -> None:
+def _change(
+    folder: Path, patterns: Sequence[str], change: Callable[[str, Callable[[str], str]], str], *, dry_run: bool
+) -> None:
+    """Change captions by a function of one and of what fills its braces."""
     from orchestrator.cli.console import answer, many, table
     from orchestrator.dataset import caption_store, collect
 
     workspace, profile = open_workspace(folder)
     chosen = _chosen(collect(profile, workspace), patterns)
-    after, seen = caption_store.changed(chosen, caption_store.read(workspace), change)
+    after, seen = caption_store.changed(
+        chosen, caption_store.read(workspace), lambda caption: change(caption, profile.fill)
+    )
     if not dry_run and seen:
         caption_store.write(workspace, after)
     if seen:

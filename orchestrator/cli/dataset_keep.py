@@ -15,6 +15,9 @@ from orchestrator.cli.options import json_option, open_workspace, workspace_opti
 @click.option(
     "--caption-encoding", default="utf-8", show_default=True, help="How the captions beside them were saved (cp932 …)."
 )
+@click.option(
+    "--instead", is_flag=True, help="Pictures made of imported ones (straightened) take their places and captions."
+)
 @click.option("--skip-bad", is_flag=True, help="Import the others when some cannot be trained on.")
 @click.option("--dry-run", is_flag=True, help="Say what would be imported, and copy nothing.")
 @workspace_option
@@ -23,6 +26,7 @@ def import_pictures(
     sources: tuple[Path, ...],
     group: str,
     caption_encoding: str,
+    instead: bool,
     skip_bad: bool,
     dry_run: bool,
     folder: Path,
@@ -37,7 +41,9 @@ def import_pictures(
     from orchestrator.dataset import importing
 
     workspace, profile = open_workspace(folder)
-    plan = importing.plan_import(profile, workspace, sources, group=group, caption_encoding=caption_encoding)
+    plan = importing.plan_import(
+        profile, workspace, sources, group=group, caption_encoding=caption_encoding, instead=instead
+    )
     for sentence in plan.notes:
         note(sentence)
     if skip_bad or dry_run:
@@ -54,9 +60,15 @@ def import_pictures(
         return
     done = importing.carry_out(workspace, plan, skip_bad=skip_bad)
     if as_json:
-        answer_json({"import": done.number, "files": done.files, "there": done.there, "left_out": done.left_out})
+        answer_json(
+            {
+                "import": done.number, "files": done.files, "there": done.there, "left_out": done.left_out,
+                "instead": done.instead,
+            }
+        )  # fmt: skip
         return
     words = [f"{many(len(done.files), 'picture')} imported"]
+    words += [f"{done.instead} of them in the place of the one they were made of"] if done.instead else []
     words += [f"{done.there} were there already"] if done.there else []
     words += [f"{done.left_out} left out"] if done.left_out else []
     answer(", ".join(words) + (f". To take it back: orchestrator dataset undo {done.number}" if done.number else "."))
@@ -68,13 +80,13 @@ def import_pictures(
 def imports(folder: Path, as_json: bool) -> None:
     """List the imports that can be taken back."""
     from orchestrator.cli.console import answer_json, table
-    from orchestrator.dataset import importing
+    from orchestrator.dataset import import_records
     from orchestrator.workspace import find_workspace
 
     workspace = find_workspace(folder)
     rows = [
-        (number, record.parent.parent.name, len(importing.entries(record)))
-        for number, records in sorted(importing.imports(workspace).items())
+        (number, record.parent.parent.name, len(import_records.entries(record)))
+        for number, records in sorted(import_records.imports(workspace).items())
         for record in records
     ]
     if as_json:
@@ -88,18 +100,21 @@ def imports(folder: Path, as_json: bool) -> None:
 @workspace_option
 @json_option
 def undo(number: str, folder: Path, as_json: bool) -> None:
-    """Take an import back (the newest without NUMBER). Copies that were changed since stay."""
+    """Take an import back (the newest without NUMBER). Copies that were changed since stay; pictures it took the place
+    of come back.
+    """
     from orchestrator.cli.console import answer, answer_json, many, note
-    from orchestrator.dataset import importing
+    from orchestrator.dataset import import_records
     from orchestrator.workspace import find_workspace
 
-    done = importing.undo(find_workspace(folder), number)
+    done = import_records.undo(find_workspace(folder), number)
     if as_json:
-        answer_json({"import": done.number, "removed": done.removed, "kept": done.kept})
+        answer_json({"import": done.number, "removed": done.removed, "kept": done.kept, "back": done.back})
         return
     for path in done.kept:
         note(f"{path} was changed since it was imported, so it stays.")
-    answer(f"Import {done.number}: {many(len(done.removed), 'picture')} taken back.")
+    back = f", {len(done.back)} that were there before are back" if done.back else ""
+    answer(f"Import {done.number}: {many(len(done.removed), 'picture')} taken back{back}.")
 
 
 @click.command("show")

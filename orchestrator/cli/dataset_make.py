@@ -31,6 +31,8 @@ def balance(folder: Path, as_json: bool) -> None:
         paragraph("    Why:    ", step.why)
         if step.command:
             paragraph("    Do:     ", step.command)
+        if step.then:
+            paragraph("    Then:   ", step.then)
     if not found.steps:
         answer("[ok] The groups are seen equally often, and nothing has to go.")
         return

@@ -67,29 +67,35 @@ def show_locks(findings: Sequence[Finding]) -> None:
 
 
 def show_foretold(told: Sequence[Foretold], compared: Sequence[Compared]) -> None:
-    """What was expected of the LoRA, and what its grids show."""
-    from orchestrator.cli.console import answer, table
+    """What was expected of the LoRA, how firmly its pictures say so, and what its grids show."""
+    from orchestrator.cli.console import answer, many, table
 
     seen = {(one.foretold.what, one.foretold.framing): one for one in compared}
     rows = []
-    for one in told:
-        found = seen.get((one.what, one.framing))
+    for before in told:
+        found = seen.get((before.what, before.framing))
+        one = before if found is None else found.foretold
+        nothing = found is None or found.seen is None
         rows.append(
             (
                 one.what,
                 one.framing or "all",
+                f"{one.strength:.0%} of {many(one.pictures, 'picture')}",
                 _value(one.what, one.value),
                 f"{_value(one.what, one.low)} to {_value(one.what, one.high)}",
-                "-" if found is None or found.seen is None else _value(one.what, found.seen),
-                "-" if found is None else f"{found.pictures} of {found.seeds} seeds",
+                "-" if nothing or found is None or found.seen is None else _value(one.what, found.seen),
+                "-" if nothing or found is None else f"{many(found.pictures, 'picture')}, {many(found.seeds, 'seed')}",
                 "-" if found is None or found.held is None else "yes" if found.held else "NO",
             )
         )
-    table(("what", "asked for", "expected", "between", "seen", "pictures", "held"), rows)
-    judged = [one.held for one in compared if one.held is not None]
+    table(("what", "asked for", "agreement", "expected", "between", "seen", "in the grids", "held"), rows)
+    judged = [one for one in compared if one.held is not None]
     if judged:
         answer()
-        answer(f"{sum(judged)} of {len(judged)} expectations held.")
+        answer(f"{sum(bool(one.held) for one in judged)} of {many(len(judged), 'expectation')} held.")
+    unseen = sorted({one.framing for one in told} - {one.foretold.framing for one in judged})
+    if judged and unseen:
+        answer(f"No grid asks for {' or '.join(unseen)}, so what was expected of it was not seen.")
 
 
 def _row(row: GroupRow, *, overall: bool) -> tuple[object, ...]:

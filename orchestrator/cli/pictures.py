@@ -134,7 +134,8 @@ def pick(name: str, numbers: tuple[str, ...], into: str, folder: Path, as_json: 
 def straighten(files: tuple[Path, ...], angle: float | None, corners: Corners, into: Path) -> None:
     """Turn FILES until the faces are upright, without black corners. The files themselves are not changed.
 
-    Before and after stand side by side in the sheet INTO/sheet/sheet.png.
+    Before and after stand side by side in the sheet INTO/sheet/sheet.png; INTO/manifest.json says what each was made
+    of. `orchestrator dataset import INTO --instead` puts them in the place of the imported ones.
 
     \b
     Example:  orchestrator pictures straighten leaning.png --into straight
@@ -142,6 +143,7 @@ def straighten(files: tuple[Path, ...], angle: float | None, corners: Corners, i
     from orchestrator.cli.console import answer
     from orchestrator.grid.before_after import write_before_after
     from orchestrator.pictures.straighten import refuse_overwriting, straighten_file, straighten_files
+    from orchestrator.pictures.straightened_record import record
 
     pairs = [(file, into / f"{file.stem}.png") for file in files]
     refuse_overwriting(pairs)
@@ -156,6 +158,7 @@ def straighten(files: tuple[Path, ...], angle: float | None, corners: Corners, i
             answer(f"{source}: left as it is, the face is upright")
         else:
             answer(f"{target}: turned by {-one.angle:+.1f}°")
+    record(into, [(source, one) for (source, _), one in zip(pairs, done, strict=True)])
     turned = [(source, one) for (source, _), one in zip(pairs, done, strict=True) if one.angle]
     if turned:
         answer(str(write_before_after(into, turned)))

@@ -44,6 +44,7 @@ def command(
     from orchestrator.cli.evaluate import show_verdict
     from orchestrator.cli.servers import open_servers
     from orchestrator.cli.train import show_events
+    from orchestrator.dataset.before_training import refuse_untrainable
     from orchestrator.errors import DatasetError
     from orchestrator.night import keyboard
     from orchestrator.settings import load_settings
@@ -63,6 +64,7 @@ def command(
                 note(f"{made.name}: {sentence}")
         checked = pipeline.check_dataset(profile, workspace, on_progress=bar)
         show_check(checked.result)
+        refuse_untrainable(checked.result, built=False)
         if checked.result.verdict == "will lock" and not anyway:
             raise DatasetError(
                 "The training was not started: the findings above would be locked into the LoRA.",

@@ -111,10 +111,13 @@ def command(
 
 
 def _say_what_locks(profile: Profile, workspace: Workspace, ready: Ready) -> None:
-    """The dataset check on what will be trained on, where a training really begins. It stops nothing: `run` does."""
+    """The dataset check on what will be trained on, where a training really begins. What will be locked in stops
+    nothing here, as it does in `run`: whoever trains what is built has decided. What sd-scripts would stop at does.
+    """
     from orchestrator import pipeline
     from orchestrator.cli.console import note, progress
     from orchestrator.cli.dataset_shown import show_locks, verdict_line
+    from orchestrator.dataset.before_training import refuse_untrainable
     from orchestrator.training import preflight_run_folder
 
     if preflight_run_folder.needs_no_start(ready.planned):
@@ -124,6 +127,9 @@ def _say_what_locks(profile: Profile, workspace: Workspace, ready: Ready) -> Non
     if checked is not None:
         show_locks(checked.result.findings)
         note(f"Dataset check: {verdict_line(checked.result)}")
+        if checked.result.verdict == "will lock":
+            note("It is trained on all the same; `orchestrator dataset check` says what would mend it.")
+        refuse_untrainable(checked.result, built=True)
 
 
 def _answer_as_profile(preset: Path, install: KohyaInstall) -> None:

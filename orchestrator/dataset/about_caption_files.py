@@ -6,9 +6,13 @@ import re
 from collections.abc import Callable, Iterator
 
 from orchestrator.dataset.about_poses import quoted
+from orchestrator.dataset.captions import tokens_at_least
 from orchestrator.dataset.model import Finding
-from orchestrator.dataset.view import ASIDE_FROM, SERIOUS_BELOW, GroupView, Measured, named, names
+from orchestrator.dataset.view import ASIDE_FROM, SERIOUS_BELOW, GroupView, Measured, many, named, names
 from orchestrator.vision.model import Face
+
+#: sd-scripts' own default (`max_token_length` None): CLIP's 77 without the marks at both ends.
+_MOST_TOKENS = 75
 
 
 def of_group(view: GroupView, trigger: str) -> Iterator[Finding]:
@@ -25,13 +29,19 @@ def _captions(view: GroupView, trigger: str) -> Iterator[Finding]:
         if one.picture.caption_problem:
             problems.setdefault(one.picture.caption_problem, []).append(one)
     for problem, ones in problems.items():
+        encoding = problem.rpartition(" but probably ")[2] if " but probably " in problem else ""
         yield Finding(
             "blocker",
             "caption",
             view.name,
-            f"the captions of {len(ones)} pictures are {problem}: {named(ones)}",
+            f"{len(ones)} of {many(len(view.pictures), 'caption')} cannot be trained with ({problem}): {named(ones)}",
             "sd-scripts stops at such a file; the dataset is not built with it",
-            "save them as UTF-8 with a caption in them, or delete them: the group's caption is then used",
+            "save them as UTF-8 with a caption in them, or delete them: the group's caption is then used"
+            + (
+                f"; or `orchestrator dataset import FOLDER --caption-encoding {encoding}`, which copies and converts"
+                if encoding
+                else ""
+            ),
             names(ones),
         )
     without = [
@@ -40,7 +50,7 @@ def _captions(view: GroupView, trigger: str) -> Iterator[Finding]:
         if trigger
         and not view.group.regularisation
         and not one.picture.caption_problem
-        and trigger not in one.picture.caption
+        and not _holds(one.picture.caption, trigger)
     ]
     if without:
         yield Finding(
@@ -49,10 +59,12 @@ def _captions(view: GroupView, trigger: str) -> Iterator[Finding]:
             view.name,
             f"{trigger} (the trigger) is missing in {len(without)} of {len(view.pictures)} captions: {named(without)}",
             "what these pictures teach goes to the words that do stand there; the trigger calls it up only weakly",
-            f"put {trigger} first in these captions (orchestrator dataset caption show lists them)",
+            f'put it there (`orchestrator dataset caption add --first "{{trigger}}" {quoted(f"{view.name}/*")}`); '
+            "those that have it are left alone",
             names(without),
         )
-    named_by = [one for one in view.pictures if trigger and trigger in one.picture.caption]
+    yield from _long(view)
+    named_by = [one for one in view.pictures if trigger and _holds(one.picture.caption, trigger)]
     if view.group.regularisation and named_by:
         yield Finding(
             "warning",
@@ -69,10 +81,33 @@ def _captions(view: GroupView, trigger: str) -> Iterator[Finding]:
             "note",
             "caption mended",
             view.name,
-            f"{len(mended)} captions are taken with a change ({mended[0].picture.caption_note}): {named(mended)}",
+            f"{many(len(mended), 'caption')} taken with a change ({mended[0].picture.caption_note}): {named(mended)}",
             "sd-scripts would read the first line only, and a byte order mark as part of the trigger word",
             "nothing to do; save them as one line of UTF-8 without BOM to be rid of this note",
             names(mended),
+        )
+
+
+def _holds(caption: str, trigger: str) -> bool:
+    """Whether the trigger stands there as a word of its own: `ai_v1` is not in `ai_v10`."""
+    return re.search(rf"(?<!\w){re.escape(trigger)}(?!\w)", caption) is not None
+
+
+def _long(view: GroupView) -> Iterator[Finding]:
+    ones = [one for one in view.pictures if tokens_at_least(one.picture.caption) > _MOST_TOKENS]
+    if ones:
+        most = max(tokens_at_least(one.picture.caption) for one in ones)
+        yield Finding(
+            "warning",
+            "long caption",
+            view.name,
+            f"{many(len(ones), 'caption')} of {len(view.pictures)} longer than sd-scripts reads (at least {most} "
+            f"tokens, read are {_MOST_TOKENS}): {named(ones)}",
+            "what stands behind is not learned, without a word",
+            "shorten them (`orchestrator dataset caption review`), or set max_token_length = 225 under "
+            "[training.extra]",
+            names(ones),
+            "counted: each word and each comma is one token at the least",
         )
 
 
@@ -88,11 +123,12 @@ def _not_read(view: GroupView) -> Iterator[Finding]:
             "warning",
             "caption not read",
             view.name,
-            f"{len(ones)} captions lie in files that are not read here ({ones[0].name} has {file}): {named(ones)}",
+            f"{many(len(ones), 'caption')} in files that are not read here ({ones[0].name} has {file}): {named(ones)}",
             "sd-scripts would read it for this picture, for it also tries the name without its last four parts "
             "(a_b_c_d_e → a); here the group's caption is trained on"
             if shortened
-            else "the group's caption is trained on; sd-scripts reads .caption only while nothing else is set",
+            else "the group's caption is trained on; sd-scripts reads .caption only while nothing else is set, .TXT on "
+            "Windows alone",
             f"rename {file} to {ones[0].picture.path.stem}.txt"
             + (", or rename the picture" if shortened else "; `dataset import` reads both kinds"),
             names(ones),
@@ -117,7 +153,7 @@ def _contradicted(view: GroupView) -> Iterator[Finding]:
                 view.name,
                 f'{len(ones)} captions say "{word}" and the picture shows {means(ones[0][1])}: {named(pictures)}',
                 f'the words come to mean what the pictures show: "{word}" will not give it any more',
-                f'orchestrator dataset caption replace "{word}" "…" {quoted(f"{view.name}/*")}, '
+                f'say what they show (`orchestrator dataset caption replace "{word}" "…" {quoted(f"{view.name}/*")}`), '
                 "or move the pictures to the group they show",
                 names(pictures),
                 "measured on the face; look at one of them",

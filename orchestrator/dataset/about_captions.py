@@ -39,7 +39,7 @@ def _locked(thing: Shared) -> Finding:
         "",
         _seen(thing),
         f"the trigger alone will call up this {_WORDS[thing.kind]}, and other prompts will hardly get rid of it",
-        f'name it where it is seen (orchestrator dataset caption add "{thing.words}"), or add pictures without it',
+        f'name it where it is seen (`orchestrator dataset caption add "{thing.words}"`), or add pictures without it',
     )
 
 
@@ -67,5 +67,5 @@ def _trait(thing: Shared) -> Finding:
         "",
         _seen(thing),
         "a trait of the person that is named has to be prompted for later; unnamed, the trigger brings it",
-        f'take it out (orchestrator dataset caption replace "{thing.words}" ""), unless it shall stay changeable',
+        f'take it out (`orchestrator dataset caption replace "{thing.words}" ""`), unless it shall stay changeable',
     )

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 
 from orchestrator.dataset.about_poses import quoted
 from orchestrator.dataset.model import Finding
-from orchestrator.dataset.view import GroupView, Measured, named, names
+from orchestrator.dataset.view import GroupView, Measured, many, named, names
 from orchestrator.profile.model import Limits
 from orchestrator.vision.distance import SAME_COLOURS
 from orchestrator.vision.model import Measurement
@@ -43,16 +43,19 @@ def _unreadable(view: GroupView, *, left_out: bool) -> Iterator[Finding]:
     for one in view.pictures:
         if not one.measurement.readable:
             reasons.setdefault(one.measurement.missing.partition(": ")[2], []).append(one)
-    for why, broken in reasons.items():
+    broken = [one for ones in reasons.values() for one in ones]
+    if broken:
+        listed = "; ".join(f"{named(ones)} ({why})" for why, ones in reasons.items())
         yield Finding(
             "warning" if left_out else "blocker",
             "unreadable",
             view.name,
-            f"{len(broken)} of {len(view.pictures)} files cannot be read as pictures: {named(broken)} ({why})",
+            f"{len(broken)} of {many(len(view.pictures), 'file')} cannot be read as pictures: {listed}",
             "sd-scripts stops at such a file without naming it",
             "they are left out, for `balance` says so"
             if left_out
-            else "remove or replace them, or build with --balance, which leaves them out",
+            else "replace or remove them (wait for those that are still downloaded or synced), or build with "
+            "--balance, which leaves them out",
             names(broken),
         )
 
@@ -115,7 +118,7 @@ def _balance(views: Sequence[GroupView], limits: Limits) -> Iterator[Finding]:
             view.name,
             "the group has no pictures",
             "it teaches nothing, and the dataset is not built with it",
-            f"orchestrator dataset import FOLDER --group {quoted(view.name)}, or remove the group",
+            f"import some (`orchestrator dataset import FOLDER --group {quoted(view.name)}`), or remove the group",
         )
     full = [view for view in views if view.pictures and not view.group.regularisation]
     if len(full) < 2:

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from orchestrator.dataset.model import DatasetPicture, Finding
+from orchestrator.dataset.view import many
 from orchestrator.files import PICTURE_SUFFIXES
 
 #: Endings that browsers, sync programs and our own writer give to files that are not whole yet.
@@ -40,7 +41,7 @@ def _look(folder: Path, group: str) -> Iterator[Finding]:
             "warning",
             "unfinished",
             group,
-            f"{len(unfinished)} files in {folder.name} are not whole yet: {_some(unfinished)}",
+            f"{many(len(unfinished), 'file')} in {folder.name} not whole yet: {_some(unfinished)}",
             "a download or a sync is under way, or was broken off; those pictures are missing",
             "wait until it is done, or delete them; then run the same command again",
             tuple(unfinished),
@@ -51,7 +52,7 @@ def _look(folder: Path, group: str) -> Iterator[Finding]:
             "warning",
             "other kinds",
             group,
-            f"{len(other)} files in {folder.name} are of kinds that are not trained on: {_some(other)}",
+            f"{many(len(other), 'file')} in {folder.name} of a kind that is not trained on: {_some(other)}",
             "they are left out",
             f"save them as PNG ({', '.join(sorted(PICTURE_SUFFIXES))} are read), or move them away",
             tuple(other),

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 from orchestrator.dataset.estimates import share_of
 from orchestrator.dataset.model import Finding
-from orchestrator.dataset.view import GroupView, Measured, named, names
+from orchestrator.dataset.view import GroupView, Measured, many, named, names
 from orchestrator.files import DEEP_MODES
 from orchestrator.vision.model import RawFile
 
@@ -48,7 +48,7 @@ def of_group(view: GroupView) -> Iterator[Finding]:
             "note",
             "misnamed",
             view.name,
-            f"{len(misnamed)} files are of another kind than their name says ({first.name} is a "
+            f"{many(len(misnamed), 'file')} of another kind than the name says ({first.name} is a "
             f"{first.measurement.file.kind}): {named(misnamed)}",
             "it does no harm here; other programs may refuse them",
             "",
@@ -107,6 +107,13 @@ _FILES: tuple[_Row, ...] = (
         "have more than 8 bits of grey",
         "sd-scripts makes white pages of them: it cuts off what is above 255",
         "nothing: the build scales them to 8 bits. To train on them elsewhere, save them as 8-bit PNG",
+    ),
+    (
+        "16 bits a colour",
+        lambda file: file.mode.endswith(";16") and file.mode not in DEEP_MODES,
+        "have 16 bits for each colour",
+        "the upper 8 of them are trained on, here and by sd-scripts; nothing that can be seen is lost",
+        "nothing; to be rid of this note, save them as 8-bit PNG",
     ),
     (
         "transparent",

@@ -123,8 +123,8 @@ def _gaze(view: GroupView) -> Iterator[Finding]:
             view.name,
             f"{len(aside)} of {len(looked)} faces look to screen {side}",
             "the LoRA will look there too, whoever asks it to look at the viewer",
-            "add pictures that look at the viewer, or name it: orchestrator dataset caption add "
-            f'"looking to the side" "{view.name}/*"',
+            "add pictures that look at the viewer, or name it (`orchestrator dataset caption add "
+            f'"looking to the side" "{view.name}/*"`)',
             names(aside),
             str(share),
             share,
@@ -146,7 +146,7 @@ def _smile(view: GroupView) -> Iterator[Finding]:
         view.name,
         f"{len(smiling)} of {len(looked)} faces smile, and {len(unnamed)} captions do not say so: {named(unnamed)}",
         "the LoRA will smile unasked, and a serious face will take a strong prompt",
-        f'orchestrator dataset caption add smile "{view.name}/*", or add pictures with a serious face',
+        f'name it (`orchestrator dataset caption add smile "{view.name}/*"`), or add pictures with a serious face',
         names(unnamed),
         str(share),
         share,

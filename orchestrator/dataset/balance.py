@@ -16,7 +16,8 @@ from orchestrator.dataset.about_faces import somebody_else
 from orchestrator.dataset.about_files import blurred, clusters, sharpness
 from orchestrator.dataset.about_poses import locked_lean
 from orchestrator.dataset.model import DatasetPicture
-from orchestrator.dataset.view import GroupView, Measured
+from orchestrator.dataset.view import GroupView, Measured, many
+from orchestrator.files import file_stem
 from orchestrator.profile.model import Group, Limits, Profile
 
 #: No group is thinned below this many pictures: fewer teach their accidents.
@@ -37,7 +38,9 @@ class LeftOut:
 
 @dataclass(frozen=True)
 class Step:
-    """One thing to do. `command` is what does it, empty where `dataset build --balance` or an editor does."""
+    """One thing to do. `command` is what does it, empty where `dataset build --balance` or an editor does; `then` is
+    what brings the outcome into the dataset.
+    """
 
     kind: Literal["leave out", "straighten", "make", "repeat"]
     group: str
@@ -45,6 +48,7 @@ class Step:
     why: str
     command: str = ""
     pictures: tuple[str, ...] = ()
+    then: str = ""
 
 
 @dataclass(frozen=True)
@@ -80,7 +84,7 @@ def propose(views: Sequence[GroupView], limits: Limits) -> Balance:
     steps = [
         *_leaving_out(views, left_out),
         *_straightening(views, limits),
-        *_making(kept, groups),
+        *_making(views, kept),
         *_repeating(kept, groups, wanted),
     ]
     now = {view.name: view.seen for view in views if view.pictures}
@@ -145,32 +149,61 @@ def _straightening(views: Sequence[GroupView], limits: Limits) -> Iterator[Step]
         if lean is None:
             continue
         leaning = [one for one, face in view.with_face if abs(face.roll_deg) > limits.mean_roll / 2]
-        files = " ".join(_quoted(str(one.picture.path)) for one in leaning)
-        yield Step(
-            "straighten",
-            view.name,
-            f"{len(leaning)} pictures, {lean:+.1f}° on average",
-            "the lean is locked in otherwise",
-            f"orchestrator pictures straighten {files}",
-            tuple(one.name for one in leaning),
+        for source in dict.fromkeys(one.picture.source for one in leaning):
+            ours = [one for one in leaning if one.picture.source == source]
+            files = " ".join(_quoted(str(one.picture.path)) for one in ours)
+            into = _quoted(f"straight/{file_stem(view.name)}")
+            yield Step(
+                "straighten",
+                view.name,
+                f"{many(len(ours), 'picture')}, {lean:+.1f}° on average in the group",
+                "the lean is locked in otherwise",
+                f"orchestrator pictures straighten {files} --into {into}",
+                tuple(one.name for one in ours),
+                _then(view, source, into),
+            )
+
+
+def _then(view: GroupView, source: str, into: str) -> str:
+    if source == "imported":
+        return f"orchestrator dataset import {into} --group {_quoted(view.name)} --instead"
+    if source in view.group.sets:
+        return (
+            f"look at {into}; in lora.toml the same is a set with source = {json.dumps(source, ensure_ascii=False)} "
+            "and straighten = true, which the group takes in the place of that set"
         )
+    return f"look at {into}, and name it in the group's `folders` in the place of {source}"
 
 
-def _making(kept: dict[str, int], groups: dict[str, Group]) -> Iterator[Step]:
+def _making(views: Sequence[GroupView], kept: dict[str, int]) -> Iterator[Step]:
     most = max(kept.values(), default=0)
-    for name, count in kept.items():
+    for view in views:
+        count = kept.get(view.name, 0)
         missing = math.ceil(most / _MOST_REPEATED) - count
-        if missing <= 0:
+        if view.name not in kept or missing <= 0:
             continue
-        sets = groups[name].sets
-        command = f"orchestrator pictures make {_quoted(sets[-1])}" if sets else ""
+        sets = view.group.sets
+        command, then = (f"orchestrator pictures make {_quoted(sets[-1])}", "") if sets else _varying(view)
         yield Step(
             "make",
-            name,
-            f"{missing} more pictures" + (f" (raise `count` of the set {sets[-1]!r} by {missing})" if sets else ""),
+            view.name,
+            many(missing, "more picture") + (f" (raise `count` of the set {sets[-1]!r} by {missing})" if sets else ""),
             f"{count} would have to be repeated more than {_MOST_REPEATED} times to stand beside {most}",
             command,
+            then=then,
         )
+
+
+def _varying(view: GroupView) -> tuple[str, str]:
+    """How more pictures are made of a group's own ones, with a prompt to be completed."""
+    parts = [part.strip() for part in view.group.caption.split(",") if "{" not in part]
+    prompt, into = ", ".join(["…", *parts]), f"{view.name} varied"
+    folder = _quoted(str(view.pictures[0].picture.path.parent))
+    return (
+        f'orchestrator pictures vary {folder} --prompt "{prompt}" --change smile --change "other light" --floor own '
+        f"--into {_quoted(into)}",
+        f"orchestrator dataset import {_quoted(f'pictures/{into}')} --group {_quoted(view.name)}",
+    )
 
 
 def _repeating(kept: dict[str, int], groups: dict[str, Group], wanted: dict[str, int]) -> Iterator[Step]:

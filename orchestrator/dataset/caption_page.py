@@ -18,7 +18,7 @@ from orchestrator.vision.model import Measurement
 
 #: Kinds of findings that speak of captions.
 _OF_CAPTIONS = frozenset(
-    {"caption", "trigger", "class named", "caption mended", "caption not read", "caption contradicts"}
+    {"caption", "trigger", "class named", "caption mended", "caption not read", "caption contradicts", "long caption"}
 )
 FORMAT = 1
 

@@ -15,11 +15,15 @@ from typing import Any
 from orchestrator.dataset.model import DatasetPicture
 from orchestrator.errors import WorkspaceError
 from orchestrator.files import read_json, write_json
+from orchestrator.tagging.tags import FRAMINGS, TAG_NAMES
 from orchestrator.workspace import Workspace
 
 _FORMAT = 1
 #: Where a template says that a picture's own words go; without it they go to the end.
 WORDS = "{tags}"
+_FRAMING_WORDS = frozenset(
+    name.replace("_", " ") for expects, names in TAG_NAMES.items() if expects in FRAMINGS for name in names
+)
 
 
 @dataclass(frozen=True)
@@ -80,13 +84,16 @@ def write(workspace: Workspace, kept: Mapping[str, Kept]) -> None:
 
 def compose(template: str, beside: str | None, kept: Kept) -> str:
     """The caption of one picture: what is kept of it, else the file beside it, else the group's template with the
-    picture's words.
+    picture's words. Where the template names a framing, a tagger's word for another one (`upper body` in a close-up) is
+    left out: it would contradict the group.
     """
     if kept.caption and kept.instead_of == (beside or ""):
         return kept.caption
     if beside is not None:
         return beside
     has = {part.strip().casefold() for part in template.split(",")}
+    if has & _FRAMING_WORDS:
+        has |= _FRAMING_WORDS
     words = [word for word in kept.words if word.casefold() not in has]
     if WORDS in template:
         return tidy(template.replace(WORDS, ", ".join(words)))
@@ -99,11 +106,16 @@ def tidy(text: str) -> str:
     return ", ".join(part for part in parts if part)
 
 
-def with_words(caption: str, words: Sequence[str]) -> str:
-    """`caption` with further words at its end; those it has stay where they are."""
-    have = {part.strip().casefold() for part in caption.split(",")}
-    new = dict.fromkeys(word for word in words if word.casefold() not in have)
-    return ", ".join([caption, *new]) if new else caption
+def with_words(caption: str, words: Sequence[str], *, first: bool = False, fill: Callable[[str], str] = str) -> str:
+    """`caption` with further words at its end, or as its `first`; those it has stay where they are.
+
+    `fill` puts in what braces stand for, so that `{trigger}` and the trigger itself are one word.
+    """
+    have = {part.strip().casefold() for part in fill(caption).split(",")}
+    new = list(dict.fromkeys(word for word in words if fill(word).casefold() not in have))
+    if not new:
+        return caption
+    return ", ".join([*new, caption] if first else [caption, *new])
 
 
 def replace_words(caption: str, old: str, new: str) -> str:

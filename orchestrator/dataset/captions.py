@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 from orchestrator.errors import DatasetError
@@ -9,6 +10,7 @@ from orchestrator.files import storage_error
 
 #: Where captions are looked for when pictures are imported: ours, and what sd-scripts reads unless it is told.
 CAPTION_SUFFIXES = (".txt", ".caption")
+_PIECES = re.compile(r"'s|'t|'re|'ve|'m|'ll|'d|[^\W\d_]+|\d|[^\s\w]+|_+")
 
 
 def decode(path: Path, encoding: str = "utf-8") -> str:
@@ -50,7 +52,10 @@ def caption_beside(picture: Path) -> tuple[str, str, str] | None:
     try:
         text = data.decode("utf-8")
     except UnicodeDecodeError:
-        return "", "not UTF-8", ""
+        probably = likely_encoding(data)
+        return "", "not UTF-8" + (f" but probably {probably}" if probably else ""), ""
+    if "\0" in text:
+        return "", "no plain text (it holds NUL characters)", ""
     notes = []
     if text.startswith("\ufeff"):
         text = text.lstrip("\ufeff")
@@ -60,27 +65,61 @@ def caption_beside(picture: Path) -> tuple[str, str, str] | None:
         return "", "empty", ""
     if len(lines) > 1:
         notes.append(f"{len(lines)} lines joined to one")
+    elif text.split("\n")[0].strip().strip(",") == "":
+        notes.append("empty lines above it left out")
     return ", ".join(lines), "", "; ".join(notes)
+
+
+def likely_encoding(data: bytes) -> str:
+    """How bytes that are not UTF-8 were probably saved, as Python calls it: utf-16, or cp932 (Shift_JIS, which Japanese
+    Windows calls ANSI). Empty where the bytes do not tell: any are some text in cp1252.
+    """
+    if data.startswith((b"\xff\xfe", b"\xfe\xff")):
+        return "utf-16"
+    try:
+        return "cp932" if any(_is_japanese(character) for character in data.decode("cp932")) else ""
+    except UnicodeDecodeError:
+        return ""
+
+
+def _is_japanese(character: str) -> bool:
+    return "\u3040" <= character <= "\u30ff" or "\u4e00" <= character <= "\u9fff" or "\uff66" <= character <= "\uff9f"
 
 
 def caption_elsewhere(picture: Path) -> str:
     """A caption of `picture` that is not read here though sd-scripts may read it, as `rule/file name`; else empty.
 
-    `suffix`: it ends in .caption. `shortened`: sd-scripts also tries the name without its last four parts between
-    underscores (a_b_c_d_e → a), which its face detection once wrote. Where there is a .txt of the picture's own, that
-    one counts everywhere.
+    `suffix`: it ends in .caption or in capitals. `shortened`: the one of `face_caption`. Where there is a .txt of the
+    picture's own, that one counts everywhere.
     """
     if picture.with_suffix(".txt").exists():
         return ""
-    other = picture.with_suffix(".caption")
-    if other.is_file():
-        return f"suffix/{other.name}"
-    parts = picture.stem.split("_")
-    if len(parts) >= 5:
-        short = picture.with_name(f"{'_'.join(parts[:-4])}.txt")
-        if short.is_file():
-            return f"shortened/{short.name}"
-    return ""
+    for other in (picture.with_suffix(suffix) for suffix in (".caption", ".TXT", ".Txt")):
+        if other.is_file():
+            return f"suffix/{other.name}"
+    short = face_caption(picture)
+    return "" if short is None else f"shortened/{short.name}"
+
+
+def face_caption(picture: Path) -> Path | None:
+    """The caption of another name that sd-scripts falls back on (a_b_c_d_e → a): it takes four parts behind `_` for a
+    face's place, which its face detection once wrote. It splits the whole path, so that underscores of the folders
+    count too.
+    """
+    parts = str(picture.with_suffix("")).split("_")
+    if len(parts) < 5:
+        return None
+    file = Path("_".join(parts[:-4]) + ".txt")
+    return file if file.is_file() else None
+
+
+def tokens_at_least(caption: str) -> int:
+    """How many tokens CLIP makes of a caption at the least: one for each word, number digit and mark.
+
+    CLIP's own pattern splits so before it splits words further (`simple_tokenizer.py` of openai/CLIP), hence a lower
+    bound that needs no vocabulary.
+    """
+    return len(_PIECES.findall(caption.lower()))
 
 
 def _lines(text: str) -> list[str]:

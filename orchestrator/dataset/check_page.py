@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from markupsafe import Markup, escape
+
 from orchestrator.dataset.estimates import Estimate
+from orchestrator.dataset.foretell import Foretold
 from orchestrator.dataset.model import CheckResult, DatasetPicture, Finding
 from orchestrator.dataset.view import ASIDE_FROM, SMILING_FROM, Measured
 from orchestrator.pages.page import render
@@ -54,9 +58,12 @@ def page(
     *,
     limit_deg: float,
     created: str,
+    foretold: Sequence[Foretold] = (),
     simulated: bool = False,
 ) -> str:
-    """The page as text. `images` are the pictures' small copies as data: addresses; `limit_deg` colours the dials."""
+    """The page as text. `images` are the pictures' small copies as data: addresses; `limit_deg` colours the dials;
+    `foretold` is what the pictures let expect of the LoRA.
+    """
     cards = [
         _card(picture, found, images.get(picture.path, ""), result.findings, limit_deg)
         for picture, found in zip(pictures, measurements, strict=True)
@@ -74,9 +81,18 @@ def page(
         "groups": list(dict.fromkeys(card.group for card in cards)),
         "rows": [*result.groups, *([result.overall] if result.overall else [])],
         "looked": sum(found.looked for found in measurements),
+        "foretold": foretold,
         "simulated": simulated,
     }
-    return render(TEMPLATES, "check", content, {"angle": _angle, "share": _share, "bar": _bar, "command": command_of})
+    filters: dict[str, Callable[..., Any]] = {
+        "angle": _angle,
+        "share": _share,
+        "bar": _bar,
+        "command": command_of,
+        "code": _code,
+        "told": _told,
+    }
+    return render(TEMPLATES, "check", content, filters)
 
 
 def headline(result: CheckResult) -> str:
@@ -131,6 +147,15 @@ def _card(
             if (name in finding.pictures if finding.pictures else finding.group == picture.group)
         ),
     )
+
+
+def _code(text: str) -> Markup:
+    """What stands between backticks as code."""
+    return Markup(re.sub(r"`([^`]+)`", r"<code>\1</code>", str(escape(text))))
+
+
+def _told(value: float, what: str) -> str:
+    return _angle(value) if what == "roll" else f"{value:.0%}"
 
 
 def _angle(value: float | None) -> str:

@@ -9,6 +9,7 @@ from orchestrator.dataset import (
     about_captions,
     about_faces,
     about_files,
+    about_marks,
     about_pictures,
     about_poses,
     about_scenes,
@@ -53,7 +54,8 @@ def check(
         findings += about_pictures.of_group(view)
         findings += about_caption_files.of_group(view, trigger)
     findings += about_faces.of_all(of_subject)
-    findings += about_scenes.of_all(of_subject, simulated=simulated)
+    findings += about_scenes.of_all(of_subject)
+    findings += about_marks.of_all(of_subject, tags or {}, seen_from, simulated=simulated)
     findings += about_files.of_all(all_groups, limits)
     findings += about_pictures.of_all(all_groups)
     findings += about_captions.of_all([one for view in all_groups for one in view.pictures], tags or {}, seen_from)

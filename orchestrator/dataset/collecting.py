@@ -10,7 +10,7 @@ from typing import Any, Literal
 from orchestrator.content_hashes import ContentHashes
 from orchestrator.dataset.caption_store import Kept, compose, read
 from orchestrator.dataset.captions import caption_beside, caption_elsewhere
-from orchestrator.dataset.importing import origins
+from orchestrator.dataset.import_records import origins
 from orchestrator.dataset.model import DatasetPicture
 from orchestrator.errors import DatasetError
 from orchestrator.files import picture_files, read_json, sha256_file

@@ -6,6 +6,7 @@ and the group takes it from there. Every import writes a record of its own, so t
 
 from __future__ import annotations
 
+import dataclasses
 import re
 import shutil
 import time
@@ -15,14 +16,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from orchestrator.dataset.captions import CAPTION_SUFFIXES, decode, one_line
-from orchestrator.dataset.provenance import made_by_a1111
+from orchestrator.dataset import caption_store
+from orchestrator.dataset.captions import CAPTION_SUFFIXES, decode, likely_encoding, one_line
+from orchestrator.dataset.import_records import RECORDS, origins, put_aside
+from orchestrator.dataset.provenance import made_by_a1111, made_of
 from orchestrator.errors import DatasetError, InputError, Problem
 from orchestrator.files import (
     beside,
     file_stem,
     picture_files,
-    read_json,
     sha256_file,
     storage_error,
     write_json,
@@ -31,8 +33,6 @@ from orchestrator.files import (
 from orchestrator.profile.model import Group, Profile
 from orchestrator.workspace import Workspace
 
-#: The folder of the records, beside the imported pictures; as a folder of its own nothing in it is trained on.
-RECORDS = "records"
 #: How sd-scripts names folders: how often each picture is seen, `_`, the class words.
 _KOHYA_FOLDER = re.compile(r"(\d+)_(.+)")
 _LONGEST_STEM = 60
@@ -48,6 +48,8 @@ class Incoming:
     caption: str | None = None
     caption_path: Path | None = None
     origin: dict[str, Any] = field(default_factory=dict)
+    #: The imported picture it takes the place of; empty = none.
+    instead_of: str = ""
 
     @property
     def file(self) -> str:
@@ -73,16 +75,8 @@ class Imported:
     files: tuple[Path, ...]
     there: int
     left_out: int
+    instead: int
     notes: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class Undone:
-    """What undoing an import did. `kept` were changed since, so they stay."""
-
-    number: str
-    removed: tuple[Path, ...]
-    kept: tuple[Path, ...]
 
 
 def plan_import(
@@ -92,25 +86,30 @@ def plan_import(
     *,
     group: str = "",
     caption_encoding: str = "utf-8",
+    instead: bool = False,
 ) -> ImportPlan:
     """What importing `sources` (pictures, folders, kohya's `N_name` folders or their parent) would do. Writes nothing.
 
     Every picture is decoded once, so that what sd-scripts would stop at is found now. Without `group` the folder's own
-    name says it. Captions (.txt or .caption) are read in `caption_encoding`. Raises `InputError` for a source that is
-    not there or whose group is not known.
+    name says it. Captions (.txt or .caption) are read in `caption_encoding`. `instead`: a picture made of an imported
+    one (straightened) takes its place and its caption. Raises `InputError` for a source that is not there or whose
+    group is not known.
     """
     problems: list[Problem] = []
     notes: list[str] = []
     incoming: list[Incoming] = []
     there: list[Path] = []
     seen: dict[tuple[str, str], Path] = {}
+    replaced = {group.name: _by_content(workspace.imported(group.name)) for group in profile.dataset.groups if instead}
     for path, target in _pictures(profile, sources, group, notes):
         found = _look(path, target, caption_encoding, problems)
         if found is None:
             continue
+        old = replaced.get(target, {}).get(str(found.origin.get("source_sha256", "")), "")
+        found = dataclasses.replace(found, instead_of=old)
         if (first := seen.setdefault((target, found.sha256), path)) != path:
             notes.append(f"{path} is the same picture as {first}; it is imported once.")
-        elif (workspace.imported(target) / found.file).exists():
+        elif (workspace.imported(target) / found.file).exists() and not old:
             there.append(path)
         else:
             incoming.append(found)
@@ -131,71 +130,32 @@ def carry_out(workspace: Workspace, plan: ImportPlan, *, skip_bad: bool = False)
             fix="Mend what is listed, or import the others with --skip-bad. The originals were not touched.",
         )
     if not plan.incoming:
-        return Imported("", (), len(plan.there), len(plan.problems), plan.notes)
-    number = f"{time.strftime('%Y%m%d-%H%M%S')}-{uuid.uuid4().hex[:4]}"
+        return Imported("", (), len(plan.there), len(plan.problems), 0, plan.notes)
+    # To the millisecond, so that the newest sorts last; the rest tells apart two that run at once.
+    now = time.time()
+    number = (
+        f"{time.strftime('%Y%m%d-%H%M%S', time.localtime(now))}-{int(now * 1000) % 1000:03d}-{uuid.uuid4().hex[:4]}"
+    )
     files = []
     for group in dict.fromkeys(one.group for one in plan.incoming):
         ours = [one for one in plan.incoming if one.group == group]
         folder = workspace.imported(group)
-        write_json(folder / RECORDS / f"{number}.json", {"import": number, "pictures": [_entry(one) for one in ours]})
+        write_json(
+            folder / RECORDS / f"{number}.json", {"import": number, "pictures": [_entry(folder, one) for one in ours]}
+        )
         for one in ours:
             target = folder / one.file
-            if one.caption is not None:
-                write_text(target.with_suffix(".txt"), one.caption + "\n")
+            caption = _caption_of(folder, one)
+            if caption is not None:
+                write_text(target.with_suffix(".txt"), caption + "\n")
             with beside(target) as temporary:
                 shutil.copyfile(one.path, temporary)
+            if one.instead_of:
+                put_aside(folder, number, one.instead_of)
             files.append(target)
-    return Imported(number, tuple(files), len(plan.there), len(plan.problems), plan.notes)
-
-
-def undo(workspace: Workspace, number: str = "") -> Undone:
-    """Take back the import `number` (the newest without one): its copies go, unless they were changed since.
-
-    Raises `InputError` when there is no such import.
-    """
-    known = imports(workspace)
-    chosen = number or max(known, default="")
-    if chosen not in known:
-        raise InputError(
-            f"There is no import {number!r}." if number else "Nothing was imported yet.",
-            fix=f"There are: {', '.join(sorted(known))}." if known else "",
-        )
-    removed, kept = [], []
-    for record in known[chosen]:
-        folder = record.parent.parent
-        left = []
-        for entry in entries(record):
-            path = folder / entry["file"]
-            if not path.is_file():
-                continue
-            if sha256_file(path) != entry["sha256"] or _caption_changed(path, entry):
-                kept.append(path)
-                left.append(entry)
-                continue
-            for file in (path, path.with_suffix(".txt")):
-                try:
-                    file.unlink(missing_ok=True)
-                except OSError as error:
-                    raise storage_error(error, file) from error
-            removed.append(path)
-        if left:
-            write_json(record, {"import": chosen, "pictures": left})
-        else:
-            record.unlink(missing_ok=True)
-    return Undone(chosen, tuple(removed), tuple(kept))
-
-
-def imports(workspace: Workspace) -> dict[str, list[Path]]:
-    """The imports that can be taken back: number → its records, one for every group."""
-    found: dict[str, list[Path]] = {}
-    for record in sorted(workspace.imported("").glob(f"*/{RECORDS}/*.json")):
-        found.setdefault(record.stem, []).append(record)
-    return found
-
-
-def origins(folder: Path) -> dict[str, dict[str, Any]]:
-    """What the records of an imported group say of each file, by its name."""
-    return {entry["file"]: entry for record in sorted(folder.glob(f"{RECORDS}/*.json")) for entry in entries(record)}
+    instead = [one for one in plan.incoming if one.instead_of]
+    _keep_captions(workspace, instead)
+    return Imported(number, tuple(files), len(plan.there), len(plan.problems), len(instead), plan.notes)
 
 
 def _pictures(profile: Profile, sources: Sequence[Path], group: str, notes: list[str]) -> list[tuple[Path, str]]:
@@ -265,7 +225,7 @@ def _look(path: Path, group: str, encoding: str, problems: list[Problem]) -> Inc
                 Problem(str(caption_path), "the caption is empty", "write one, or delete it: the group's is then used")
             )
             return None
-    return Incoming(path, group, digest, caption, caption_path, made_by_a1111(path))
+    return Incoming(path, group, digest, caption, caption_path, made_of(path, digest) | made_by_a1111(path))
 
 
 def _caption_file(path: Path, problems: list[Problem]) -> Path | None:
@@ -283,7 +243,7 @@ def _caption_file(path: Path, problems: list[Problem]) -> Path | None:
 
 def _encoding_advice(path: Path) -> str:
     data = path.read_bytes()
-    for encoding in ("cp932", "gb18030", "cp1252"):
+    for encoding in filter(None, (likely_encoding(data), "gb18030", "cp1252")):
         try:
             text = data.decode(encoding)
         except UnicodeDecodeError:
@@ -292,32 +252,38 @@ def _encoding_advice(path: Path) -> str:
     return "save it as UTF-8"
 
 
-def _entry(one: Incoming) -> dict[str, Any]:
+def _by_content(folder: Path) -> dict[str, str]:
+    """The pictures that lie in an imported group, by what their files hold."""
+    return {str(entry["sha256"]): file for file, entry in origins(folder).items() if (folder / file).is_file()}
+
+
+def _caption_of(folder: Path, one: Incoming) -> str | None:
+    """The caption of its own, else that of the picture it takes the place of."""
+    if one.caption is not None or not one.instead_of:
+        return one.caption
+    old = (folder / one.instead_of).with_suffix(".txt")
+    return one_line(decode(old)) if old.is_file() else None
+
+
+def _keep_captions(workspace: Workspace, ones: Sequence[Incoming]) -> None:
+    """What is kept of the captions of pictures counts for those that take their place."""
+    kept = caption_store.read(workspace) if ones else {}
+    new = {
+        one.sha256: kept[source]
+        for one in ones
+        if (source := str(one.origin["source_sha256"])) in kept and one.sha256 not in kept
+    }
+    if new:
+        caption_store.write(workspace, {**kept, **new})
+
+
+def _entry(folder: Path, one: Incoming) -> dict[str, Any]:
     return {
         "file": one.file,
         "sha256": one.sha256,
         "imported_from": str(one.path),
-        "caption": one.caption,
+        "caption": _caption_of(folder, one),
+        **({"instead_of": one.instead_of} if one.instead_of else {}),
         **({"caption_from": str(one.caption_path)} if one.caption_path else {}),
         **one.origin,
     }
-
-
-def entries(record: Path) -> list[dict[str, Any]]:
-    """The pictures of one import's record."""
-    values = read_json(record)
-    listed = values.get("pictures") if isinstance(values, dict) else None
-    if not isinstance(listed, list):
-        return []
-    # The file name is taken as a name only: a record from elsewhere must not reach out of the folder.
-    return [
-        entry
-        for entry in listed
-        if isinstance(entry, dict) and isinstance(entry.get("file"), str) and Path(entry["file"]).name == entry["file"]
-    ]
-
-
-def _caption_changed(path: Path, entry: dict[str, Any]) -> bool:
-    beside_it = path.with_suffix(".txt")
-    now = beside_it.read_text(encoding="utf-8", errors="replace").strip() if beside_it.is_file() else None
-    return bool(now != entry.get("caption"))

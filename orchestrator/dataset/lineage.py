@@ -6,9 +6,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
-from orchestrator.dataset.on_disk import MANIFEST, manifest_of
+from orchestrator.dataset.on_disk import copies, manifest_of, manifest_of_version
 from orchestrator.errors import WorkspaceError
-from orchestrator.files import read_json
 from orchestrator.workspace import Workspace
 
 #: One picture as a dataset's manifest has it.
@@ -42,7 +41,9 @@ class Difference:
 
 
 def show(workspace: Workspace, version: str) -> list[Shown]:
-    """The pictures of a built version. Raises `WorkspaceError` when it is not built."""
+    """The pictures of a version, by its dataset's manifest or the copy a training run holds. Raises `WorkspaceError`
+    when there is neither.
+    """
     used = _used(workspace)
     return [
         Shown(
@@ -58,11 +59,12 @@ def show(workspace: Workspace, version: str) -> list[Shown]:
 
 
 def diff(workspace: Workspace, before: str, after: str) -> list[Difference]:
-    """What `after` has that `before` has not, and the other way round. Raises `WorkspaceError` for one not built."""
+    """What `after` has that `before` has not, and the other way round. Raises `WorkspaceError` for one not known."""
     old, new = _manifest(workspace, before), _manifest(workspace, after)
     was = {_content(entry): entry for entry in old["pictures"]}
     now = {_content(entry): entry for entry in new["pictures"]}
     gone = {_root(entry): entry for key, entry in was.items() if key not in now}
+    roots = {str(entry.get("from", {}).get("sha256", "")): root for root, entry in gone.items()}
     found: list[Difference] = []
     for key, entry in now.items():
         file, group = str(entry["file"]), str(entry["group"])
@@ -72,7 +74,8 @@ def diff(workspace: Workspace, before: str, after: str) -> list[Difference]:
                 found.append(Difference("other group", file, group, str(earlier["group"]), group))
             if earlier["caption"] != entry["caption"]:
                 found.append(Difference("caption", file, group, str(earlier["caption"]), str(entry["caption"])))
-        elif (other := gone.pop(_root(entry), None)) is not None:
+        elif (root := _root(entry) if _root(entry) in gone else roots.get(_source(entry), "")) in gone:
+            other = gone.pop(root)
             found.append(Difference("changed", file, group, describe(other), describe(entry)))
         else:
             found.append(Difference("added", file, group, "", describe(entry)))
@@ -94,6 +97,8 @@ def describe(entry: Entry) -> str:
     words = []
     if origin.get("imported_from"):
         words.append(f"imported from {origin['imported_from']}")
+        if origin.get("source"):
+            words.append(f"made of {origin['source']}")
     elif origin.get("source"):
         words.append(f"varied from {origin['source']}" if recipe else f"from {origin['source']}")
     elif not recipe:
@@ -117,31 +122,31 @@ def to_dict(rows: Iterable[Shown | Difference]) -> list[dict[str, Any]]:
     return [asdict(row) for row in rows]
 
 
-def built_versions(workspace: Workspace) -> list[str]:
-    """The versions whose dataset is built, by name."""
+def known_versions(workspace: Workspace) -> list[str]:
+    """The versions whose dataset is built, and those that a training run remembers, by name."""
     root = workspace.dataset("x").parent
     folders = sorted(path for path in root.iterdir() if path.is_dir()) if root.is_dir() else []
     versions = [(folder, str(manifest["version"])) for folder in folders if (manifest := manifest_of(folder))]
     # Datasets put aside (changed by hand) carry the version they were.
-    return [version for folder, version in versions if folder == workspace.dataset(version)]
+    built = {version for folder, version in versions if folder == workspace.dataset(version)}
+    return sorted(built | copies(workspace).keys())
 
 
 def _manifest(workspace: Workspace, version: str) -> dict[str, Any]:
-    manifest = manifest_of(workspace.dataset(version))
+    manifest = manifest_of_version(workspace, version)
     if manifest is None:
-        there = built_versions(workspace)
+        there = known_versions(workspace)
         raise WorkspaceError(
-            f"The dataset of {version} is not built.",
-            fix=f"Built are: {', '.join(there)}." if there else "Run `orchestrator dataset build` first.",
+            f"The dataset of {version} is not built, and no training run remembers it.",
+            fix=f"Known are: {', '.join(there)}." if there else "Run `orchestrator dataset build` first.",
         )
     return manifest
 
 
 def _used(workspace: Workspace) -> dict[str, list[str]]:
     used: dict[str, list[str]] = {}
-    for version in built_versions(workspace):
-        manifest = read_json(workspace.dataset(version) / MANIFEST)
-        for entry in manifest["pictures"]:
+    for version in known_versions(workspace):
+        for entry in _manifest(workspace, version)["pictures"]:
             versions = used.setdefault(_content(entry), [])
             if version not in versions:
                 versions.append(version)
@@ -150,6 +155,11 @@ def _used(workspace: Workspace) -> dict[str, list[str]]:
 
 def _content(entry: Entry) -> str:
     return str(entry["sha256"])
+
+
+def _source(entry: Entry) -> str:
+    """The content of what a picture was made of: an imported one and the straightened one in its place are one."""
+    return str((entry.get("from", {}).get("origin") or {}).get("source_sha256") or "")
 
 
 def _root(entry: Entry) -> str:

@@ -7,14 +7,15 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from orchestrator.dataset.captions import caption_beside
-from orchestrator.dataset.model import Dataset, DatasetGroup, DatasetPicture
+from orchestrator.dataset.model import Dataset, DatasetGroup
 from orchestrator.errors import DatasetError
 from orchestrator.files import picture_files, read_json, sha256_file, storage_error
 from orchestrator.workspace import Workspace
 
 MANIFEST = "manifest.json"
 CONFIG = "dataset.toml"
+#: The manifest's copy in the folder of every run that trained on the dataset.
+RUN_COPY = "dataset-manifest.json"
 MADE_BY = "orchestrator dataset"
 #: Raised when the files of a dataset are laid out differently; older ones are then built again.
 LAYOUT = 1
@@ -87,6 +88,22 @@ def manifest_at(path: Path) -> dict[str, Any] | None:
     return manifest if ours else None
 
 
+def manifest_of_version(workspace: Workspace, version: str) -> dict[str, Any] | None:
+    """The manifest of a version: the dataset's own, else the copy in the newest run that trained on it."""
+    own = manifest_of(workspace.dataset(version))
+    return own if own is not None else copies(workspace).get(version)
+
+
+def copies(workspace: Workspace) -> dict[str, dict[str, Any]]:
+    """Manifests that training runs hold, by version; of several runs of one version the newest copy."""
+    found: dict[str, dict[str, Any]] = {}
+    paths = sorted(workspace.runs.glob(f"*/{RUN_COPY}"), key=lambda path: path.stat().st_mtime)
+    for path in paths:
+        if (manifest := manifest_at(path)) is not None:
+            found[str(manifest["version"])] = manifest
+    return found
+
+
 def _changed(folder: Path, manifest: dict[str, Any]) -> list[str]:
     changed = []
     written = {entry["file"]: entry for entry in manifest["pictures"]}
@@ -120,24 +137,3 @@ def built_pictures(workspace: Workspace, version: str) -> list[Path]:
     folder = workspace.dataset(version)
     groups = sorted(folder.iterdir()) if folder.is_dir() else []
     return [path for group in groups if group.is_dir() for path in picture_files(group)]
-
-
-def as_pictures(workspace: Workspace, version: str) -> list[DatasetPicture]:
-    """A built dataset as pictures to check, with the captions that lie beside them; none before it is built."""
-    folder = workspace.dataset(version)
-    manifest = manifest_of(folder)
-    if manifest is None:
-        return []
-    found = []
-    for entry in manifest["pictures"]:
-        path = folder / entry["file"]
-        beside = caption_beside(path) if path.is_file() else None
-        caption, problem, note = beside or ("", "missing", "")
-        came_from = entry.get("from", {})
-        found.append(
-            DatasetPicture(
-                path, entry["group"], caption, str(came_from.get("set", "")), entry["sha256"],
-                origin=came_from.get("origin", {}), caption_problem=problem, caption_note=note,
-            )
-        )  # fmt: skip
-    return found

@@ -7,10 +7,12 @@ from typing import Any
 
 from orchestrator.a1111 import infotext
 from orchestrator.errors import PictureError, Problem
-from orchestrator.files import open_picture, storage_error
+from orchestrator.files import open_picture, read_json, sha256_file, storage_error
 
 # EXIF: A1111 writes its parameters there in JPEG, WebP and AVIF, as "UNICODE\0" and UTF-16.
 _EXIF_IFD, _USER_COMMENT = 0x8769, 0x9286
+#: What of a picture set's manifest is carried along when one of its pictures is imported.
+_SAID = ("recipe_key", "recipe", "seed", "source", "source_sha256", "straightened_deg")
 #: More than this is no infotext.
 _LONGEST = 100_000
 
@@ -48,6 +50,22 @@ def made_by_a1111(path: Path) -> dict[str, Any]:
         **({"seed": int(seed)} if seed.isdecimal() else {}),
         **({"loras": parsed.lora_hashes} if parsed.lora_hashes else {}),
     }
+
+
+def made_of(path: Path, sha256: str) -> dict[str, Any]:
+    """What the manifest beside a picture says it was made of, such as `{"source": …, "source_sha256": …,
+    "straightened_deg": 13.4}`, with what A1111 wrote into that source; empty where there is none, or the picture was
+    changed since.
+    """
+    manifest = read_json(path.with_name("manifest.json"))
+    listed = manifest.get("pictures") if isinstance(manifest, dict) else None
+    for entry in listed if isinstance(listed, list) else ():
+        if isinstance(entry, dict) and entry.get("file") == path.name and entry.get("sha256") == sha256:
+            source = Path(str(entry.get("source") or ""))
+            made = {name: entry[name] for name in _SAID if entry.get(name) is not None}
+            known = source.is_file() and sha256_file(source) == entry.get("source_sha256")
+            return (made_by_a1111(source) if known else {}) | made
+    return {}
 
 
 def infotext_of(path: Path) -> str:

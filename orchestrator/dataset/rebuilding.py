@@ -34,17 +34,21 @@ class Rebuilt:
 
 
 def rebuild(workspace: Workspace, version: str, manifest_path: Path | None = None) -> Rebuilt:
-    """Make the dataset of `version` again exactly as its manifest says; `manifest_path` names a copy of it elsewhere.
+    """Make the dataset of `version` again exactly as its manifest says: its own, else the copy in the newest run that
+    trained on it, or the one `manifest_path` names.
 
     What lies there and was changed by hand is kept under another name. Raises `DatasetError` naming every picture whose
     bytes are nowhere any more, with how it came to be; `WorkspaceError` without a manifest; `StorageError`.
     """
     folder = workspace.dataset(version)
-    manifest = on_disk.manifest_at(manifest_path or folder / on_disk.MANIFEST)
+    manifest = on_disk.manifest_at(manifest_path) if manifest_path else on_disk.manifest_of_version(workspace, version)
     if manifest is None:
         raise WorkspaceError(
-            f"There is no manifest of the dataset {version}.",
-            fix="Name a copy of it with --manifest; a training run's folder holds one.",
+            f"{manifest_path} is no manifest of a dataset."
+            if manifest_path
+            else f"There is no manifest of the dataset {version}, and no training run holds a copy.",
+            fix="Name a copy of it with --manifest; the folder of a run that trained on it holds one "
+            f"({on_disk.RUN_COPY}).",
         )
     state = on_disk.look(folder)
     if state.stranger:

@@ -29,7 +29,9 @@ class Measured:
     @property
     def name(self) -> str:
         """The file's name, with its set or folder where that says more."""
-        return f"{self.picture.source}/{self.picture.path.name}"
+        # Imported pictures lie by their group, and several groups may have some.
+        source = self.picture.group if self.picture.source == "imported" else self.picture.source
+        return f"{source}/{self.picture.path.name}"
 
 
 @dataclass(frozen=True)
@@ -134,6 +136,11 @@ def mean_and_sd(values: Sequence[float]) -> tuple[float | None, float | None]:
     if not values:
         return None, None
     return statistics.fmean(values), statistics.stdev(values) if len(values) > 1 else 0.0
+
+
+def many(count: int, one: str) -> str:
+    """`1 caption`, `3 captions`."""
+    return f"{count} {one}" if count == 1 else f"{count} {one}s"
 
 
 def named(pictures: Sequence[Measured]) -> str:

@@ -15,7 +15,8 @@ from orchestrator.evaluation.racing import run_race
 from orchestrator.evaluation.records import check_scouted_for, write_observations, write_scout, write_verdict
 from orchestrator.evaluation.rounds import Observed, Place, Shown, observe, plan_rounds
 from orchestrator.evaluation.scout import Draws, Look, ScoutResult, scout
-from orchestrator.evaluation.verdict import Verdict, judge
+from orchestrator.evaluation.verdict import Verdict
+from orchestrator.evaluation.weighing import judge
 from orchestrator.grid.cells import DeployedLora, MakeRecipe
 from orchestrator.profile.model import Profile, Round
 from orchestrator.render.engine import OnPicture, Picture
@@ -159,7 +160,12 @@ def evaluate(
         )
     else:
         see(dict.fromkeys((*cells, BASELINE), tuple(seeds)))
-        verdict = judge(observed.observations, profile.verdict, not_measured=observed.not_measured)
+        verdict = judge(
+            observed.observations,
+            profile.verdict,
+            not_measured=observed.not_measured,
+            unconfirmed="`racing` is off in the profile",
+        )
     files = lora_files(places)
     verdict = replace(verdict, fingerprint=made_from, lora_files=files)
     write_observations(workspace, profile.subject.version, observed.observations, observed.anchors, made_from, files)

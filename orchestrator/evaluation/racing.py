@@ -21,16 +21,8 @@ from orchestrator.evaluation.observations import BASELINE, CellId, Observation
 from orchestrator.evaluation.race_record import Look, Race
 from orchestrator.evaluation.scores import score_observations
 from orchestrator.evaluation.statistics import may_be_best, mean
-from orchestrator.evaluation.verdict import (
-    IDENTITY_FLOOR,
-    MOST_COLLAPSED,
-    CellResult,
-    Outcome,
-    Verdict,
-    judge,
-    tie_winner,
-    utilities,
-)
+from orchestrator.evaluation.verdict import CellResult, Outcome, Verdict
+from orchestrator.evaluation.weighing import IDENTITY_FLOOR, MOST_COLLAPSED, judge, tie_winner, utilities
 from orchestrator.profile.model import Racing, VerdictPlan
 
 #: Of the confirmation: the chance that a leader which is no better than another one passes is below 1.5 in 100.
@@ -127,7 +119,7 @@ def run_race(
     race = Race(tuple(looks), pictures, rules.budget, tuple(aside), finalists, used, False, unconfirmed)
     said = tuple(not_measured())
     if plain and unconfirmed:
-        return judge(_only(observations, cells, seeds), plan, not_measured=said)
+        return judge(_only(observations, cells, seeds), plan, not_measured=said, unconfirmed=unconfirmed)
     return _conclude(observations, cells, own, race, left_after, plan, said, confidence)
 
 

@@ -135,22 +135,6 @@ def seeds_needed(
     return _fewest(lambda seeds: smallest_difference(residual_sd, seeds, cells, confidence, power) <= difference)
 
 
-def seeds_to_tell_two_apart(
-    difference: float, residual_sd: float, comparisons: int = 1, confidence: float = 0.95, power: float = POWER
-) -> int:
-    """How many fresh seeds a paired two-sided t test of two cells chosen beforehand needs.
-
-    `comparisons` > 1 divides alpha (Bonferroni).
-    """
-    upper = 1.0 - (1.0 - confidence) / (2.0 * comparisons)
-
-    def shows(seeds: int) -> bool:
-        reach = t_quantile(upper, seeds - 1) + t_quantile(power, seeds - 1)
-        return reach * residual_sd * math.sqrt(2.0 / seeds) <= difference
-
-    return _fewest(shows)
-
-
 def pareto_front(points: Sequence[tuple[float, ...]]) -> tuple[bool, ...]:
     """For each point whether no other is at least as good in everything and better in something (more is better)."""
 

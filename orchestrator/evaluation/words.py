@@ -16,8 +16,10 @@ if TYPE_CHECKING:
 WANTED_FACES = 0.8
 
 
-def sentences(verdict: Verdict) -> tuple[str, ...]:
-    """Two sentences for a person: what to use, and how sure that is."""
+def sentences(verdict: Verdict, unconfirmed: str = "") -> tuple[str, ...]:
+    """Two sentences for a person: what to use, and how sure that is. `unconfirmed`: why no fresh seeds confirmed the
+    leader, where there was no race to say it.
+    """
     if verdict.outcome == "none passes":
         return _none_passes(verdict)
     if verdict.outcome == "not measured" and verdict.shares:
@@ -33,7 +35,7 @@ def sentences(verdict: Verdict) -> tuple[str, ...]:
         )
     if verdict.recommended is None:
         return _none_passes(verdict)
-    return (_what(verdict), _how_sure(verdict))
+    return (_what(verdict), _how_sure(verdict, unconfirmed))
 
 
 def missing_metrics(plan: VerdictPlan, scores: Scores) -> list[str]:
@@ -64,7 +66,7 @@ def _what(verdict: Verdict) -> str:
     return f"Use {use.label}: {leader.label} leads by only {behind:.3f} and {cost}."
 
 
-def _how_sure(verdict: Verdict) -> str:
+def _how_sure(verdict: Verdict, unconfirmed: str) -> str:
     if verdict.race is not None:
         return _how_sure_raced(verdict, verdict.race)
     seeds = len(verdict.seeds)
@@ -77,15 +79,14 @@ def _how_sure(verdict: Verdict) -> str:
     if ranked == 1:
         return f"It is the only one of {of} that passes the gates; {these} had nothing to compare it with."
     could = f"the smallest difference they could show is {_figure(verdict.smallest_difference)}"
-    if verdict.outcome == "single best":
-        return f"It is the single best of {of} with {these}; {could}."
     count = len(verdict.may_be_best)
+    if count == 1:
+        return f"It leads {of} with {these}, but is not called the single best: {_not_confirmed(unconfirmed)}; {could}."
     how_many = (
         f"All {ranked} ranked" if count == ranked and out else f"All {ranked}" if count == ranked else f"{count} of"
     )
     cells = f"{how_many} cells" if count == ranked else f"{how_many} {of}"
-    need = f"; showing one of {verdict.practical_tie:g} would take about {verdict.seeds_needed} seeds"
-    more = need if verdict.seeds_needed is not None and verdict.seeds_needed > seeds else ""
+    more = _more_seeds(verdict, seeds)
     return f"{cells} may be best with {these}; {could}{more}."
 
 
@@ -98,18 +99,29 @@ def _how_sure_raced(verdict: Verdict, race: Race) -> str:
         gone = f"{left} left the race, and " if left else ""
         return f"It is the single best of {of}: {gone}{fresh} fresh seeds confirm it over {' and '.join(others)}."
     if race.unconfirmed:
-        end = f"the leader was not confirmed: {race.unconfirmed}"
+        end = _not_confirmed(race.unconfirmed)
     else:
         end = f"{fresh} fresh seeds did not set {race.finalists[0].label} apart from {' and '.join(others)}"
     count = len(verdict.may_be_best)
     if count == 1:
         return f"It leads {of} after up to {seeds} seeds, but is not called the single best: {end}."
     could = f"the smallest difference they could show is {_figure(verdict.smallest_difference)}"
-    need, per = verdict.seeds_needed, f"{verdict.practical_tie:g}"
-    more = f", and one of {per} would take about {need} seeds" if need is not None and need > seeds + fresh else ""
+    more = _more_seeds(verdict, seeds + fresh)
     many = "All" if count == len(verdict.cells) else f"{count} of"
     stopped = f" The budget of {race.budget} pictures ended the race early." if race.set_aside else ""
     return f"{many} {of} may be best with up to {seeds} seeds: {end}; {could}{more}.{stopped}"
+
+
+def _not_confirmed(why: str) -> str:
+    return f"the leader was not confirmed on fresh seeds{': ' if why else ''}{why}"
+
+
+def _more_seeds(verdict: Verdict, seeds: int) -> str:
+    """How many seeds beside those there are would show the practical tie; nothing where they are enough."""
+    if verdict.seeds_needed is None or verdict.seeds_needed <= seeds:
+        return ""
+    more = verdict.seeds_needed - seeds
+    return f", and about {more} more {'seed' if more == 1 else 'seeds'} would show one of {verdict.practical_tie:g}"
 
 
 def _none_passes(verdict: Verdict) -> tuple[str, ...]:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from orchestrator import pipeline
+from orchestrator.dataset.before_training import refuse_untrainable
 from orchestrator.errors import DatasetError, InputError, ToolError
 from orchestrator.gpu import Holder
 from orchestrator.installs import Servers, open_servers
@@ -22,6 +23,7 @@ from orchestrator.night import estimates, training
 from orchestrator.night import frozen as freezing
 from orchestrator.night.card import NightCard
 from orchestrator.night.frozen import Frozen
+from orchestrator.pipeline.dataset import Checked
 from orchestrator.render.engine import OnPicture, Picture, Renderer
 from orchestrator.render.recipe import Recipe
 
@@ -145,18 +147,31 @@ def _train(work: Work) -> Result:
     frozen = work.frozen
     if frozen.options.get("build"):
         checked = pipeline.check_dataset(frozen.profile, frozen.workspace, on_progress=work.progress)
-        locked = [finding for finding in checked.result.findings if finding.level == "locked in"]
-        for finding in locked:
-            work.control.say(str(finding))
+        refuse_untrainable(checked.result, built=False)
+        locked = _say_locks(work, checked)
         if locked and not frozen.options.get("anyway"):
             raise DatasetError(
-                f"The dataset check has {len(locked)} findings that would be locked into the LoRA.",
+                f"The dataset check has {locked} findings that would be locked into the LoRA.",
                 cause="They stand in the job's log.",
                 fix="Mend the dataset and run `orchestrator queue retry`; or add the run with --anyway.",
             )
         pipeline.build_dataset(frozen.profile, frozen.workspace, checked.pictures)
     freezing.refuse_changed_dataset(frozen)
+    if not frozen.options.get("build"):
+        built = pipeline.check_built(frozen.profile, frozen.workspace, on_progress=work.progress)
+        if built is not None:
+            # Whoever queues what is built has decided; it is said all the same, so that the morning knows why.
+            refuse_untrainable(built.result, built=True)
+            _say_locks(work, built)
     return training.train(work.job, frozen, work.control, work.card)
+
+
+def _say_locks(work: Work, checked: Checked) -> int:
+    """Tell the job's log what will be locked in; how much that is."""
+    locked = [finding for finding in checked.result.findings if finding.level == "locked in"]
+    for finding in locked:
+        work.control.say(f"locked in{f', {finding.group}' if finding.group else ''}: {finding.what}")
+    return len(locked)
 
 
 def _deploy(work: Work) -> Result:

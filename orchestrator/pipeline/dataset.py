@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,13 +13,11 @@ from orchestrator.pipeline.progress import OnProgress, counter, quiet
 
 if TYPE_CHECKING:
     from orchestrator.a1111.client import A1111
-    from orchestrator.dataset import foretell
     from orchestrator.dataset.balance import Balance
     from orchestrator.dataset.bucket_preview import Bucket, Placed
-    from orchestrator.dataset.foretell import Compared
+    from orchestrator.dataset.foretell import Compared, Foretold
     from orchestrator.dataset.model import CheckResult, Dataset, DatasetPicture, Finding
     from orchestrator.dataset.tag_captions import TaggedCaptions
-    from orchestrator.grid.manifest import Manifest
     from orchestrator.profile.model import Profile
     from orchestrator.vision.model import Measurement
     from orchestrator.workspace import Workspace
@@ -42,7 +40,7 @@ def check_dataset(profile: Profile, workspace: Workspace, *, on_progress: OnProg
     The result is kept beside the dataset, as JSON and as a page, with what it lets expect of the LoRA. Raises
     `DatasetError` or `WorkspaceError` when pictures are not there yet.
     """
-    from orchestrator.dataset import about_folders, collect, foretell
+    from orchestrator.dataset import about_folders, collect, foretell, foretold_file
     from orchestrator.dataset.view import views
 
     pictures = collect(profile, workspace)
@@ -50,19 +48,31 @@ def check_dataset(profile: Profile, workspace: Workspace, *, on_progress: OnProg
     version = profile.subject.version
     write_json(workspace.check(version), checked.result.to_dict())
     foretold = foretell.foretell(views(pictures, checked.measurements, profile.dataset.groups))
-    foretell.keep(workspace.foretold(version), foretold)
-    _write_check_page(profile, workspace, checked)
+    foretold_file.keep(workspace.foretold(version), foretold)
+    _write_check_page(profile, workspace, checked, foretold)
     return checked
 
 
 def check_built(profile: Profile, workspace: Workspace, *, on_progress: OnProgress = quiet) -> Checked | None:
-    """dataset → training: the same check on the dataset as it was built, which is what is trained on. Writes nothing;
-    None before it is built.
+    """dataset → training: the same check on the dataset as it was built (or made by hand), which is what is trained
+    on, in the groups it was built with. What a built one lets expect of the LoRA is kept. None where there is none.
     """
-    from orchestrator.dataset.on_disk import as_pictures
+    from orchestrator.dataset import foretell, foretold_file
+    from orchestrator.dataset.as_built import as_pictures, built_groups
+    from orchestrator.dataset.on_disk import manifest_of
+    from orchestrator.dataset.view import views
 
-    pictures = as_pictures(workspace, profile.subject.version)
-    return _checked(profile, workspace, pictures, on_progress=on_progress) if pictures else None
+    version = profile.subject.version
+    pictures, manifest = as_pictures(workspace, version), manifest_of(workspace.dataset(version))
+    if not pictures:
+        return None
+    groups = tuple(built_groups(workspace, version, profile.dataset.groups))
+    as_built = profile.model_copy(update={"dataset": profile.dataset.model_copy(update={"groups": groups})})
+    checked = _checked(as_built, workspace, pictures, on_progress=on_progress)
+    if manifest is not None:
+        told = foretell.foretell(views(pictures, checked.measurements, groups))
+        foretold_file.keep_built(workspace.foretold(version), manifest["fingerprint"], told)
+    return checked
 
 
 def _checked(
@@ -108,7 +118,7 @@ def _simulated(workspace: Workspace, pictures: Sequence[DatasetPicture]) -> bool
     return any(bool(cache.proof(key).get("simulated")) for key in keys.values() if key)
 
 
-def _write_check_page(profile: Profile, workspace: Workspace, checked: Checked) -> None:
+def _write_check_page(profile: Profile, workspace: Workspace, checked: Checked, foretold: Sequence[Foretold]) -> None:
     from orchestrator.dataset import check_page
     from orchestrator.files import write_text
     from orchestrator.pages.thumbnails import thumbnails
@@ -122,6 +132,7 @@ def _write_check_page(profile: Profile, workspace: Workspace, checked: Checked) 
         thumbnails(_contents(checked), workspace.cache),
         limit_deg=profile.dataset.limits.mean_roll,
         created=_today(),
+        foretold=foretold,
         simulated=checked.simulated,
     )
     write_text(workspace.check_page(version), text, durable=False)
@@ -157,46 +168,16 @@ def compare_foretold(profile: Profile, workspace: Workspace, *, on_progress: OnP
 
     Raises `WorkspaceError` when there is no expectation, or no grid to hold it against.
     """
-    from orchestrator.dataset import foretell
-    from orchestrator.grid import manifest as manifests
-    from orchestrator.vision import measure
+    from orchestrator.evaluation import foretold
 
-    version = profile.subject.version
-    kept = workspace.foretold(version)
-    foretold = foretell.read(kept)
-    if foretold is None:
-        raise WorkspaceError(f"Nothing was foretold of {version}.", fix="Run `orchestrator dataset check` first.")
-    drawn: list[tuple[Path, foretell.Asked]] = []
-    for grid in profile.grids:
-        folder = workspace.grid(f"{version} {grid.name}")
-        manifest = manifests.find(folder)
-        drawn += [(folder / file, asked) for file, asked in _asked(manifest)] if manifest else []
-    if not drawn:
+    pictures = len({path for path, _ in foretold.drawn(profile, workspace)})
+    found = foretold.compare(profile, workspace, on_measured=counter(on_progress, "look at the grids", pictures))
+    if not pictures:
         raise WorkspaceError(
-            f"No grid of {version} shows what became of it.", fix="Train it, then run `orchestrator grid render`."
+            f"No grid of {profile.subject.version} shows what became of it.",
+            fix="Train it, then run `orchestrator grid render`.",
         )
-    count = counter(on_progress, "look at the grids", len({path for path, _ in drawn}))
-    seen = measure([path for path, _ in drawn], workspace.cache, on_measured=count)
-    compared = foretell.compare(foretold, [(asked, found) for (_, asked), found in zip(drawn, seen, strict=True)])
-    foretell.keep(kept, foretold, compared)
-    return compared
-
-
-def _asked(manifest: Manifest) -> Iterator[tuple[str, foretell.Asked]]:
-    """The pictures of a grid that show a LoRA at work, with what each was asked for."""
-    from orchestrator.dataset import foretell
-
-    epochs = manifest.axis("epoch")
-    last = max(map(int, epochs.values)) if epochs else 1
-    for cell in manifest.cells:
-        recipe = manifest.recipe_of(cell)
-        if not cell.picture or cell.is_baseline or not recipe or not recipe.get("loras"):
-            continue
-        # Without an axis of epochs it is the last one that is drawn.
-        progress = int(manifest.value_of(cell, "epoch") or last) / last
-        asked = foretell.Asked(recipe["prompt"], progress, recipe["loras"][0]["weight"], recipe["seed"])
-        if foretell.is_trained(asked):
-            yield cell.picture, asked
+    return found
 
 
 def _contents(checked: Checked) -> list[tuple[Path, str]]:

@@ -9,7 +9,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:
+    from orchestrator.report.foretold import ForetoldRow
 
 
 @dataclass(frozen=True)
@@ -311,6 +314,7 @@ class ReportContent:
     deciding: tuple[DecidingPicture, ...] = ()
     observations: tuple[Observed, ...] = ()
     tilt: tuple[TiltRow, ...] = ()
+    foretold: tuple[ForetoldRow, ...] = ()
     scout: ScoutSection | None = None
     #: The newest last.
     versions: tuple[VersionSection, ...] = ()

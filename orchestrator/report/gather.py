@@ -20,7 +20,7 @@ from orchestrator.grid import manifest as manifests
 from orchestrator.profile.load import load_profile
 from orchestrator.profile.model import Profile
 from orchestrator.render.cache import PictureCache
-from orchestrator.report import content, gather_verdict
+from orchestrator.report import content, foretold, gather_verdict
 from orchestrator.training.record import RunRecord
 from orchestrator.training.runs import current_run
 from orchestrator.vision import measure, status
@@ -72,6 +72,7 @@ def gather(profile: Profile, workspace: Workspace) -> content.ReportContent:
         deciding=gather_verdict.deciding(verdict, found, training_picture) if verdict else (),
         observations=tuple(found),
         tilt=tuple(row for each in profiles for row in _tilt(each, workspace)),
+        foretold=foretold.rows(profiles, workspace),
         scout=gather_verdict.scouting(
             read_scout(workspace, version), [r.name for r in profile.evaluation.rounds], cache
         ),

@@ -19,7 +19,7 @@ from orchestrator.grid import manifest as manifests
 from orchestrator.grid.manifest import Manifest
 from orchestrator.grid.viewer import VIEWER_NAME, write_viewer
 from orchestrator.pages.page import look
-from orchestrator.report import charts, derive, svg
+from orchestrator.report import charts, derive, foretold, svg
 from orchestrator.report.content import GridSection, ReportContent, ReportPicture, VersionSection
 from orchestrator.report.pictures import Copy, all_pictures, copy_pictures, copy_sheet, full_side, remove_unused
 
@@ -168,6 +168,7 @@ def _page(content: ReportContent, pictures: _Pictures, grids: Mapping[str, Seque
         record=pictures.record,
         grids=grids,
         charts=charts,
+        foretold=foretold,
         ranked=derive.ranked(scores),
         heat_tables=[table for table in charts.heat_tables(scores) if table],
         rounds=derive.round_tables(content.observations, scores),

@@ -7,7 +7,7 @@ expectation's names that the model knows.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Final
 
 from orchestrator.profile.model import Expectation
@@ -58,8 +58,3 @@ def obedience(expects: Expectation, tags: Mapping[str, float], known: frozenset[
     """
     names = [name for name in TAG_NAMES[expects] if name in known]
     return max(tags.get(name, 0.0) for name in names) if names else None
-
-
-def unknown_expectations(expectations: Sequence[Expectation], known: frozenset[str]) -> list[Expectation]:
-    """Those the model has no name for."""
-    return [e for e in expectations if not known.intersection(TAG_NAMES[e])]

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from orchestrator import processes
-from orchestrator.files import write_json
+from orchestrator.dataset.on_disk import MANIFEST, RUN_COPY
+from orchestrator.files import write_bytes, write_json
 from orchestrator.kohya import command, config_file, toml_file
 from orchestrator.kohya.state import FromState, FromWeights
 from orchestrator.processes import Child, ProcessId
@@ -119,6 +120,7 @@ def _prepare(
     samples.write(planned.folder, planned.samples)
     config_file.write(planned.config, values)
     toml_file.write(planned.dataset_config, dataset_values)
+    _keep_manifest(planned)
     attempt = Attempt(
         command=tuple(
             command.argv(
@@ -146,6 +148,13 @@ def _prepare(
     if not (planned.folder / BEGUN_NAME).exists():
         write_json(planned.folder / BEGUN_NAME, record.model_dump(mode="json"))
     return record
+
+
+def _keep_manifest(planned: TrainingPlanned) -> None:
+    """The run remembers what it was trained on, also when the dataset's folder is thrown away."""
+    manifest, copy = planned.dataset.folder / MANIFEST, planned.folder / RUN_COPY
+    if manifest.is_file() and not (copy.is_file() and copy.read_bytes() == manifest.read_bytes()):
+        write_bytes(copy, manifest.read_bytes())
 
 
 def _next_log(folder: Path, number: int) -> str:

@@ -11,6 +11,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from orchestrator.dataset.captions import face_caption, likely_encoding
 from orchestrator.kohya.dataset_config import CAPTION_EXTENSION
 
 #: The suffixes it looks for, in small letters and in capitals; a mixture is seen only where the file system knows no
@@ -84,19 +85,11 @@ def suffix_problem(picture: Path) -> str:
 
 
 def _not_utf8(data: bytes) -> Caption:
-    # Any byte sequence is some text in cp1252, so that only Japanese can be told from the bytes.
-    try:
-        japanese = any(_is_japanese(c) for c in data.decode("cp932"))
-    except UnicodeDecodeError:
-        japanese = False
+    japanese = likely_encoding(data) == "cp932"
     probably = " but probably cp932 (Shift_JIS), which Japanese Windows calls ANSI" if japanese else ""
     return Caption(
         problem=f"its caption is not UTF-8{probably}", fix="open it in an editor and save it as UTF-8 without BOM"
     )
-
-
-def _is_japanese(character: str) -> bool:
-    return "\u3040" <= character <= "\u30ff" or "\u4e00" <= character <= "\u9fff" or "\uff66" <= character <= "\uff9f"
 
 
 def _missing(picture: Path) -> Caption:
@@ -104,22 +97,10 @@ def _missing(picture: Path) -> Caption:
     beside = [p for p in (picture.with_suffix(e) for e in (".caption", ".TXT", ".Txt")) if p.is_file()]
     if beside:
         return Caption(problem=f"has no caption {wanted}", fix=f"rename {beside[0].name} to {wanted}")
-    other = _face_caption(picture)
+    other = face_caption(picture)
     if other is not None:
         return Caption(
             problem=f"has no caption {wanted}, and sd-scripts would take {other.name} for it",
             fix=f"write {wanted}",
         )
     return Caption(problem=f"has no caption {wanted}", fix=f"write {wanted}, or remove the picture")
-
-
-def _face_caption(picture: Path) -> Path | None:
-    """The caption of another name that sd-scripts falls back on: four parts behind `_` are taken for a face's place.
-
-    It splits the whole path, so that underscores of the folders count too.
-    """
-    parts = str(picture.with_suffix("")).split("_")
-    if len(parts) < 5:
-        return None
-    file = Path("_".join(parts[:-4]) + CAPTION_EXTENSION)
-    return file if file.is_file() else None

@@ -131,8 +131,8 @@ def raw_file(path: Path) -> RawFile:
                 lowest, _ = image.convert("RGBA").getchannel("A").getextrema()
                 transparent = int(lowest) < 255  # type: ignore[arg-type]
             # A PNG of 16 bits a channel is handed out in 8 by Pillow; its header still says so.
-            if kind == "PNG" and mode == "RGB" and _png_depth(path) > 8:
-                mode = "RGB;16"
+            if kind == "PNG" and mode in {"RGB", "RGBA", "LA"} and _png_depth(path) > 8:
+                mode += ";16"
             return RawFile(kind, mode, transparent, turned, frames)
     except (OSError, SyntaxError, ValueError):
         return RawFile()

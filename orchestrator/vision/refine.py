@@ -40,8 +40,10 @@ _WINDOWS = (0.6, 0.36, 0.22)
 _STRIDE = 0.62
 _SEARCHED_SHARE = 0.72
 _FILL = (127, 127, 127)
-#: From this share of the picture's height on, a face of about that size is found in the whole picture.
+#: From this share of the picture's longer side on, a face of about that size is found in the whole picture.
 _FILLS = 0.15
+#: From this ratio of the sides on a picture is wide.
+_WIDE = 1.25
 
 
 @dataclass(frozen=True)
@@ -94,8 +96,9 @@ def other_faces(image: Image.Image, first: FoundFace, find_meshes: MeshesFinder,
     """
     taken = [extent(first.in_picture())]
     side = round(min(image.size) * _WINDOWS[0])
-    # Beside a face of this size the whole picture shows another of its kind; windows cost six looks more.
-    fills = taken[0][3] > _FILLS * image.height
+    # Beside a face of this size the whole picture shows another of its kind; windows cost six looks more. A wide
+    # picture has room for a second person, whose face may be half as large.
+    fills = taken[0][3] > _FILLS * max(image.size) and image.width <= _WIDE * image.height
     searched = () if fills else (window for window in windows(*image.size) if window[2] >= side)
     for left, top, size in ((0, 0, 0), *searched):
         part = image.crop((left, top, left + size, top + size)) if size else image

@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 
 from orchestrator.evaluation.observations import BASELINE, CellId, Observation
-from orchestrator.evaluation.verdict import judge
+from orchestrator.evaluation.weighing import judge
 from orchestrator.profile.model import VerdictPlan
 from orchestrator.sandbox.person import person_of
 from orchestrator.sandbox.portrait import Portrait, draw

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from orchestrator.evaluation.observations import BASELINE
 from orchestrator.evaluation.racing import run_race
-from orchestrator.evaluation.verdict import judge
+from orchestrator.evaluation.weighing import judge
 from orchestrator.profile.model import Racing
 from tests.evaluation.worlds import CELLS, PLAN, Outcome, World
 

@@ -14,7 +14,8 @@ from orchestrator.evaluation.observations import BASELINE, CellId, Observation
 from orchestrator.evaluation.racing import run_race
 from orchestrator.evaluation.rounds import Place, Shown, observe
 from orchestrator.evaluation.scout import Look, choose
-from orchestrator.evaluation.verdict import Verdict, judge
+from orchestrator.evaluation.verdict import Verdict
+from orchestrator.evaluation.weighing import judge
 from orchestrator.profile.model import Racing, Round, VerdictPlan
 from orchestrator.render.recipe import Recipe
 from orchestrator.vision.model import Face, Measurement

@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
+from numpy.typing import NDArray
 
 from orchestrator.evaluation.observations import BASELINE, CellId, Observation
 from orchestrator.profile.model import VerdictPlan
@@ -20,9 +21,13 @@ EPOCHS = (10, 20, 30, 40, 50, 60, 70)
 WEIGHTS = (0.4, 0.6, 0.8, 1.0)
 CELLS = tuple(CellId(epoch, weight) for epoch, weight in itertools.product(EPOCHS, WEIGHTS))
 ROUNDS = ("hand raised", "arms crossed", "hand on hip", "looking up")
-KINDS = ("peak", "ridge", "spike", "ties", "rough", "plateau", "equal")
+KINDS = ("story", "peak", "ridge", "spike", "ties", "rough", "plateau", "equal")
 #: Only what these worlds have: identity and obedience.
 PLAN = VerdictPlan(identity=0.5, obedience=0.5, upright=0.0)
+
+
+#: One value for each of `CELLS`.
+Truth = NDArray[np.float64]
 
 
 @dataclass
@@ -88,15 +93,35 @@ def make_world(seed: int, number: int, kind: str = "") -> World:
     """World `number` of a family; the kinds take turns. Utilities stay clear of 0 and 1, so nothing is cut off."""
     draw = np.random.default_rng((seed, number))
     kind = kind or KINDS[number % len(KINDS)]
+    if kind == "story":
+        identity, obedience = _story(draw)
+        return _scattered(seed, number, kind, identity, obedience, draw)
     utility = _utilities(kind, draw)
     # Identity rises with the LoRA's strength and obedience falls, whatever they come to together.
     slant = draw.uniform(0.0, 0.12)
     strength = np.array([(cell.epoch or 0) / 70 * cell.weight - 0.5 for cell in CELLS])
+    return _scattered(seed, number, kind, utility + slant * strength, utility - slant * strength, draw)
+
+
+def _story(draw: np.random.Generator) -> tuple[Truth, Truth]:
+    """Identity and obedience of the story: a low weight obeys but is another face, a high epoch keeps the face but its
+    training pose wins; the best lies somewhere between.
+    """
+    strength = np.array([(cell.epoch or 0) / 70 * cell.weight for cell in CELLS])
+    learned = draw.uniform(0.35, 0.6)
+    identity = 0.1 + 0.8 * np.minimum(1.0, strength / learned)
+    obedience = 0.92 - draw.uniform(0.6, 1.0) * np.maximum(0.0, strength - draw.uniform(0.25, 0.5))
+    return identity, obedience
+
+
+def _scattered(
+    seed: int, number: int, kind: str, identity: Truth, obedience: Truth, draw: np.random.Generator
+) -> World:
     return World(
         kind,
         seed * 100_003 + number,
-        dict(zip(CELLS, (utility + slant * strength).tolist(), strict=True)),
-        dict(zip(CELLS, (utility - slant * strength).tolist(), strict=True)),
+        dict(zip(CELLS, identity.tolist(), strict=True)),
+        dict(zip(CELLS, obedience.tolist(), strict=True)),
         of_seed=draw.uniform(0.01, 0.05),
         of_cell=draw.uniform(0.005, 0.025),
         # Of identity and obedience alike and independent, so that utility's is 0.7 of it: 0.03 to 0.06.
@@ -150,7 +175,7 @@ class Outcome:
 
 def coverage(seed: int, number: int, seeds: int = 8) -> tuple[int, int]:
     """(intervals that hold the truth, intervals) of all cells' identity and obedience over `seeds` seeds."""
-    from orchestrator.evaluation.verdict import judge
+    from orchestrator.evaluation.weighing import judge
 
     world = make_world(seed, number)
     verdict = judge(world.see(dict.fromkeys((*CELLS, BASELINE), range(seeds))), PLAN)

@@ -43,6 +43,12 @@ def measured(tmp_path_factory: pytest.TempPathFactory) -> dict[tuple[str, float 
         beside.paste(draw(portrait(person, noise_seed=person), 512, 512), (place, 0))
     paths["two", ""] = folder / "two.png"
     beside.save(paths["two", ""])
+    # A face that fills its half, and a person further away in the other.
+    unequal = Image.new("RGB", (1024, 512))
+    for place, framing, person in ((0, "close-up", 7), (512, "upper body", 8)):
+        unequal.paste(draw(replace(portrait(framing, person=person), noise_seed=person), 512, 512), (place, 0))
+    paths["two", "unequal"] = folder / "unequal.png"
+    unequal.save(paths["two", "unequal"])
     found = measure(list(paths.values()), folder / "cache")
     assert measure(list(paths.values()), folder / "cache") == found, "the second time all comes from the cache"
     return dict(zip(paths, found, strict=True))
@@ -51,7 +57,7 @@ def measured(tmp_path_factory: pytest.TempPathFactory) -> dict[tuple[str, float 
 def test_faces_are_counted_and_one_covered_is_not_found_again(
     measured: dict[tuple[str, float | str], Measurement],
 ) -> None:
-    assert measured["two", ""].faces == 2
+    assert measured["two", ""].faces == measured["two", "unequal"].faces == 2
     assert measured["nobody", ""].faces == 0
     assert {seen.faces for key, seen in measured.items() if key[0] not in {"two", "nobody"} and seen.face} == {1}
 

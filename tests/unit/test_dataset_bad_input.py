@@ -67,6 +67,20 @@ def bomb(path: Path) -> None:
     )
 
 
+def deep_colours(path: Path, side: int = 160) -> None:
+    """A PNG of 16 bits for each colour, which Pillow reads and cannot write."""
+
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    values = np.random.default_rng(5).integers(0, 65536, (side, side, 3), dtype=np.uint16)
+    rows = b"".join(b"\0" + row.astype(">u2").tobytes() for row in values)
+    head = struct.pack(">IIBBBBB", side, side, 16, 2, 0, 0, 0)
+    path.write_bytes(
+        b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
+    )
+
+
 def state(folder: Path) -> dict[str, tuple[str, int]]:
     return {
         path.name: (hashlib.sha256(path.read_bytes()).hexdigest(), path.stat().st_mtime_ns)
@@ -86,6 +100,7 @@ def make_all(folder: Path) -> None:
     (folder / "loading.png.crdownload").write_bytes(b"x")
     deep = (np.arange(160 * 160).reshape(160, 160) * 2).astype(np.uint16)
     Image.fromarray(deep).save(folder / "deep.png")
+    deep_colours(folder / "deep colours.png")
     picture(11).convert("CMYK").save(folder / "print.jpg")
     frames = [picture(12), picture(13)]
     frames[0].save(folder / "film.webp", save_all=True, append_images=frames[1:])
@@ -117,8 +132,8 @@ def test_everything_is_listed_at_once_with_its_cure_and_nothing_is_changed(works
     assert state(folder) == before
     found = {one.kind: one for one in result.findings}
     wanted = {
-        "unreadable", "unfinished", "16 bits", "colour mode", "animated", "transparent", "turned", "one stem",
-        "caption", "caption mended", "caption not read", "grey", "misnamed", "other kinds", "size",
+        "unreadable", "unfinished", "16 bits", "16 bits a colour", "colour mode", "animated", "transparent", "turned",
+        "one stem", "caption", "caption mended", "caption not read", "grey", "misnamed", "other kinds", "size",
     }  # fmt: skip
     assert wanted <= set(found)
     assert all(one.fix for one in result.findings if one.level in {"blocker", "locked in", "warning"})
@@ -198,7 +213,7 @@ def test_a_thousand_pictures_with_ugly_names(workspace: Workspace) -> None:
         Image.fromarray(small).save(folder / name)
     result = looked_at(workspace)
     assert result.groups[0].count == len(picture_files(folder)) == 1000
-    assert {one.kind for one in result.findings} == {"size", "not measured"}
+    assert {one.kind for one in result.findings} == {"size", "not measured", "single marks"}
     assert looked_at(workspace) == result
 
 

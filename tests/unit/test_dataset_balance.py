@@ -92,3 +92,24 @@ def test_repeats_never_make_the_balance_worse_and_reach_it_where_they_can(counts
     if max(counts) <= 4 * min(counts):
         assert found.ratio_after <= LIMITS.imbalance
     assert found.to_dict()["ratio_after"] == found.ratio_after
+
+
+def imported(name: str, count: int, **how: float) -> GroupView:
+    view = group(name, count, **how)
+    made = tuple(
+        dataclasses.replace(one, picture=dataclasses.replace(one.picture, source="imported")) for one in view.pictures
+    )
+    return GroupView(Group(name=name, caption="{trigger}, full body, {tags}"), made)
+
+
+def test_every_step_says_how_its_outcome_gets_into_the_dataset() -> None:
+    (lean,) = propose([imported("close-up", 6, roll=12.0)], LIMITS).steps
+    assert lean.command.endswith("5.png --into straight/close-up")
+    assert lean.then == "orchestrator dataset import straight/close-up --group close-up --instead"
+    (of_a_set,) = propose([group("close-up", 6, roll=12.0)], LIMITS).steps
+    assert "folders" in of_a_set.then and "close-up" in of_a_set.then
+    (more,) = [
+        one for one in propose([imported("close-up", 40), imported("full body", 3)], LIMITS).steps if one.kind == "make"
+    ]
+    assert more.command.startswith("orchestrator pictures vary") and '--prompt "…, full body"' in more.command
+    assert more.then == 'orchestrator dataset import "pictures/full body varied" --group "full body"'

@@ -241,7 +241,8 @@ def test_an_unreadable_picture_stops_the_build_and_leaves_the_old_dataset(worksp
 
 
 @pytest.mark.parametrize(
-    ("data", "problem"), [(b"", "empty"), (b" \n,\n", "empty"), ("初音".encode("cp932"), "not UTF-8")]
+    ("data", "problem"),
+    [(b"", "empty"), (b" \n,\n", "empty"), ("初音".encode("cp932"), "not UTF-8 but probably cp932")],
 )
 def test_a_caption_sd_scripts_would_stop_at_is_refused_by_name(workspace: Workspace, data: bytes, problem: str) -> None:
     (workspace.root / "my photos" / "b.txt").write_bytes(data)

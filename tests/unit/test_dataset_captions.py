@@ -98,3 +98,17 @@ def test_tidying_twice_changes_nothing(parts: list[str]) -> None:
     once = tidy(" ,, ".join(parts))
     assert tidy(once) == once
     assert compose("{trigger}, {tags}", None, Kept(words=tuple(parts))).startswith("{trigger}")
+
+
+def test_a_tagger_s_word_for_another_framing_is_left_out_of_a_group_that_names_its_own() -> None:
+    kept = Kept(("upper body", "portrait", "long hair"))
+    assert compose("{trigger}, close-up", None, kept) == "{trigger}, close-up, long hair"
+    assert compose("{trigger}, {tags}", None, kept) == "{trigger}, upper body, portrait, long hair"
+
+
+def test_words_are_put_first_and_not_twice_whether_braces_are_filled_or_not() -> None:
+    def fill(text: str) -> str:
+        return text.replace("{trigger}", "miku_v1")
+
+    assert with_words("a woman", ["{trigger}"], first=True, fill=fill) == "{trigger}, a woman"
+    assert with_words("miku_v1, a woman", ["{trigger}"], first=True, fill=fill) == "miku_v1, a woman"

@@ -82,7 +82,7 @@ def test_a_lean_with_other_angles_among_them_is_only_a_warning() -> None:
 def test_a_balanced_upright_dataset_is_clean() -> None:
     measurements, pictures = two_framings([3, -2, 1, 0, -4, 2, -1, 4, 0, -3])
     result = looked_at(measurements, pictures, groups=(CLOSE, UPPER), trigger="ai_model_v4")
-    assert result.findings == ()
+    assert kinds(result) == {"single marks"}
     assert result.clean
     close, upper = result.groups
     assert (close.seen, close.faces, close.framings, close.min_side) == (10, 10, {"close-up": 10}, 512)
@@ -126,7 +126,7 @@ def test_without_the_extra_it_says_not_measured_and_judges_the_rest() -> None:
     assert note.level == "note"
     assert "12 pictures were not measured: pip install -e '.[vision]'" in note.what
     assert one(result, "size").level == "warning"
-    assert kinds(result) == {"not measured", "size"}
+    assert kinds(result) == {"not measured", "single marks", "size"}
     assert result.groups[0].roll_mean is None
     assert result.groups[0].looked == 0
 
@@ -177,7 +177,7 @@ def test_caption_troubles() -> None:
     pictures[2] = picture(2, caption="a woman, close-up")
     pictures[3] = picture(3, caption_note="2 lines joined to one")
     result = looked_at([seen(n) for n in range(12)], pictures, trigger="ai_model_v4")
-    assert one(result, "caption").what == "the captions of 1 pictures are empty: close-up/0001.png"
+    assert one(result, "caption").what == "1 of 12 captions cannot be trained with (empty): close-up/0001.png"
     assert one(result, "trigger").pictures == ("close-up/0002.png",)
     assert one(result, "caption mended").level == "note"
 
@@ -211,3 +211,33 @@ def test_any_dataset_gets_an_answer_gravest_first(faces: list[tuple[float, str, 
     import json
 
     assert json.loads(json.dumps(result.to_dict()))["clean"] == result.clean
+
+
+def test_the_trigger_is_looked_for_as_a_word_of_its_own() -> None:
+    pictures = [picture(n) for n in range(12)]
+    pictures[3] = picture(3, caption="ai_model_v40, close-up")
+    found = one(looked_at([seen(n) for n in range(12)], pictures, trigger="ai_model_v4"), "trigger")
+    assert found.pictures == ("close-up/0003.png",)
+    assert 'caption add --first "{trigger}" close-up/*' in found.fix
+
+
+def test_marks_of_single_pictures_are_the_tagger_s_and_the_rest_is_said_not_to_be_looked_for() -> None:
+    pictures = [picture(n) for n in range(12)]
+    measurements = [seen(n) for n in range(12)]
+    unasked = one(looked_at(measurements, pictures), "single marks")
+    assert unasked.level == "note" and "12 of 12 pictures" in unasked.what and "caption tag" in unasked.fix
+    tags = {one.sha256: {"1girl": 0.9, "watermark": 0.1} for one in pictures[:8]}
+    tags[pictures[2].sha256] = {"watermark": 0.8, "artist_name": 0.5}
+    tags[pictures[5].sha256] = {"twitter_username": 0.6}
+    result = looked_at(measurements, pictures, tags=tags, seen_from=0.35)
+    found = one(result, "mark seen")
+    assert found.pictures == ("close-up/0002.png", "close-up/0005.png")
+    assert "2 of 8 pictures" in found.what and "watermark 1 ×" in found.what
+    assert "4 of 12 pictures" in one(result, "single marks").what
+
+
+def test_captions_that_are_certainly_too_long_are_named() -> None:
+    pictures = [picture(n) for n in range(12)]
+    pictures[4] = picture(4, caption=", ".join(["ai_model_v4", *(f"word{'x' * n}" for n in range(40))]))
+    found = one(looked_at([seen(n) for n in range(12)], pictures, trigger="ai_model_v4"), "long caption")
+    assert found.pictures == ("close-up/0004.png",) and "max_token_length" in found.fix

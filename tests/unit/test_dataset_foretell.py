@@ -3,7 +3,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from orchestrator.dataset import foretell
+from orchestrator.dataset import foretell, foretold_file
 from orchestrator.dataset.foretell import Asked, Foretold
 from orchestrator.dataset.view import views
 from tests.dataset_worlds import numbers, pictures, world
@@ -37,23 +37,30 @@ def test_another_framing_is_not_held_against_it() -> None:
     assert nothing.held is None
 
 
-def test_a_comparison_is_kept_until_the_dataset_lets_expect_something_else(tmp_path: Path) -> None:
+def test_what_was_seen_stays_when_the_pictures_let_expect_something_else(tmp_path: Path) -> None:
     path = tmp_path / "v4.foretold.json"
     made = world(1, uniform=True)
     told = foretell.foretell(views(pictures(made), numbers(made), made.groups))
     assert {"roll", "framing obeyed", "background", "outfit"} == {one.what for one in told}
-    foretell.keep(path, told, foretell.compare(told, grid(1.0)))
-    record = foretell.read_record(path)
-    assert record is not None and record.compared
-    foretell.keep(path, told)
-    assert foretell.read_record(path) == record, "the same expectation keeps what was seen"
-    foretell.keep(path, told[:1])
-    record = foretell.read_record(path)
-    assert record is not None and not record.compared and len(record.foretold) == 1
+    foretold_file.keep(path, told)
+    compared = foretell.compare(told, grid(1.0))
+    foretold_file.keep_seen(path, compared)
+    record = foretold_file.read(path)
+    assert record is not None and len(record.compared) == len(record.foretold) == len(told)
+    foretold_file.keep(path, told[:1])
+    after = foretold_file.read(path)
+    assert after is not None and after.compared == record.compared and len(after.foretold) == 1
+
+
+def test_nothing_is_expected_of_what_the_captions_name() -> None:
+    made = world(1, uniform=True)
+    named = [replace(one, caption=f"{one.caption}, blue sweater") for one in pictures(made)]
+    told = foretell.foretell(views(named, numbers(made), made.groups))
+    assert "background" in {one.what for one in told} and "outfit" not in {one.what for one in told}
 
 
 def test_a_damaged_file_is_no_expectation(tmp_path: Path) -> None:
     path = tmp_path / "x.json"
-    assert foretell.read(path) is None
+    assert foretold_file.read(path) is None
     path.write_text('{"foretold": [{"what": 1}]}', encoding="utf-8")
-    assert foretell.read(path) is None
+    assert foretold_file.read(path) is None

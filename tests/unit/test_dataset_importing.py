@@ -8,10 +8,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, PngImagePlugin
 
-from orchestrator.dataset import collect
-from orchestrator.dataset.importing import carry_out, imports, plan_import, undo
+from orchestrator.dataset import caption_store, collect
+from orchestrator.dataset.import_records import imports, undo
+from orchestrator.dataset.importing import carry_out, plan_import
+from orchestrator.dataset.lineage import describe
 from orchestrator.dataset.provenance import infotext_of, made_by_a1111
 from orchestrator.errors import DatasetError, InputError
+from orchestrator.files import sha256_file, write_json
 from orchestrator.profile.model import Profile
 from orchestrator.workspace import Workspace
 
@@ -184,3 +187,44 @@ def test_an_exif_comment_of_any_bytes_is_no_error(data: bytes, tmp_path_factory:
     path = tmp_path_factory.getbasetemp() / "comment.jpg"
     Image.new("RGB", (8, 8)).save(path, exif=exif)
     assert isinstance(infotext_of(path), str)
+
+
+def straightened(workspace: Workspace, old: Path) -> Path:
+    """A folder as `pictures straighten` leaves it: another picture, and a manifest that says of what it was made."""
+    folder = workspace.root / "straight"
+    new = picture(folder / f"{old.stem}.png", 99)
+    entry = {
+        "file": new.name, "sha256": sha256_file(new), "source": str(old), "source_sha256": sha256_file(old),
+        "straightened_deg": 13.4,
+    }  # fmt: skip
+    write_json(folder / "manifest.json", {"pictures": [entry]})
+    return folder
+
+
+def test_a_straightened_picture_takes_the_place_and_the_caption_of_the_imported_one_and_undo_brings_it_back(
+    profile: Profile, workspace: Workspace, source: Path
+) -> None:
+    carry_out(workspace, plan_import(profile, workspace, [source], group="close-up"))
+    folder = workspace.imported("close-up")
+    before = {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()}
+    (old,) = folder.glob("*_b_c_d_e-*.png")
+    caption_store.write(workspace, {sha256_file(old): caption_store.Kept(("red scarf",))})
+    into = straightened(workspace, old)
+
+    beside = carry_out(workspace, plan_import(profile, workspace, [into], group="close-up"))
+    assert (beside.instead, len(collect_close_ups(profile, workspace))) == (0, 3), "only where it is asked for"
+    undo(workspace)
+    done = carry_out(workspace, plan_import(profile, workspace, [into], group="close-up", instead=True))
+    assert done.instead == 1
+    found = {one.path: one for one in collect_close_ups(profile, workspace)}
+    assert len(found) == 2 and old not in found
+    new = found[done.files[0]]
+    assert (new.caption, new.caption_from) == ("miku, smiling, looking up", "file")
+    assert new.origin["straightened_deg"] == 13.4
+    assert caption_store.read(workspace)[new.sha256].words == ("red scarf",)
+    described = describe({"from": {"origin": new.origin}})
+    assert "made of " in described and "straightened by 13.4°" in described
+
+    back = undo(workspace)
+    assert [path.name for path in back.back] == [old.name]
+    assert {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()} == before

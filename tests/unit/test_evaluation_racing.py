@@ -132,8 +132,9 @@ def test_again_the_same_is_asked_for_and_the_same_said(spike: World) -> None:
 def test_seeds_for_one_look_only_are_the_plain_design(spike: World) -> None:
     verdict = raced(spike, seeds=SEEDS[:4], fresh=())
     assert verdict.race is None
-    assert verdict.outcome == "single best"
-    assert "It is the single best of 28 cells with these 4 seeds" in verdict.text
+    assert verdict.outcome == "may be best"
+    assert "It leads 28 cells with these 4 seeds, but is not called the single best" in verdict.text
+    assert "not confirmed on fresh seeds: it needs 4 fresh seeds that obey, and scouting left 0; " in verdict.text
 
 
 def test_nothing_measured_is_said_and_draws_no_further() -> None:

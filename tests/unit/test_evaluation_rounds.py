@@ -24,7 +24,7 @@ from orchestrator.evaluation.records import (
 )
 from orchestrator.evaluation.rounds import Place, Shown, observe, plan_rounds
 from orchestrator.evaluation.scout import Look, choose
-from orchestrator.evaluation.verdict import judge
+from orchestrator.evaluation.weighing import judge
 from orchestrator.profile.model import Evaluation, Round, VerdictPlan
 from orchestrator.render.recipe import LoraUse, Recipe
 from orchestrator.vision.model import Face, Measurement

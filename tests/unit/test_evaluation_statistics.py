@@ -15,7 +15,6 @@ from orchestrator.evaluation.statistics import (
     mean,
     pareto_front,
     seeds_needed,
-    seeds_to_tell_two_apart,
     smallest_difference,
     t_interval,
     two_way_residual_sd,
@@ -160,17 +159,6 @@ def test_a_table_with_holes_is_refused(bad: list[list[float]]) -> None:
 def test_residuals_are_what_rows_and_columns_leave() -> None:
     assert two_way_residual_sd([[1.0, 2.0, 4.0], [11.0, 12.0, 14.0]]) == pytest.approx(0.0, abs=1e-12)
     assert two_way_residual_sd([[1.0, 0.0], [0.0, 1.0]]) == pytest.approx(1.0)
-
-
-# facts: 4 prompts, 80 % power, cell×seed sd 0.02; in brackets with Bonferroni for 27 comparisons
-@pytest.mark.parametrize(
-    ("picture_sd", "alone", "corrected", "finer"), [(0.03, 27, 54, 101), (0.05, 43, 85, 163), (0.08, 81, 161, 316)]
-)
-def test_seeds_to_tell_two_cells_apart(picture_sd: float, alone: int, corrected: int, finer: int) -> None:
-    sd = math.hypot(CELL_SEED_SD, picture_sd / math.sqrt(PROMPTS))
-    assert seeds_to_tell_two_apart(0.02, sd) == alone
-    assert abs(seeds_to_tell_two_apart(0.02, sd, 27) - corrected) <= 1
-    assert seeds_to_tell_two_apart(0.01, sd) == finer
 
 
 def test_the_smallest_difference_is_shown_four_times_in_five() -> None:

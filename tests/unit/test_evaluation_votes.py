@@ -12,10 +12,10 @@ import pytest
 
 from orchestrator.errors import InputError, WorkspaceError
 from orchestrator.evaluation.observations import CellId, Observation
-from orchestrator.evaluation.verdict import judge
 from orchestrator.evaluation.votes.questions import Question, choose_finalists, plan_questions
 from orchestrator.evaluation.votes.record import Answer, Votes, read_votes, set_aside, write_votes
 from orchestrator.evaluation.votes.taste import fit, taste_of
+from orchestrator.evaluation.weighing import judge
 from tests.evaluation.worlds import CELLS, PLAN, make_world
 
 FINALISTS = (CellId(40, 0.8), CellId(50, 0.8), CellId(60, 0.6))

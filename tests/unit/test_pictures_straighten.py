@@ -99,7 +99,7 @@ def test_files_named_to_be_straightened_are_never_written_over(
             assert sentence in shown
         assert {path: path.read_bytes() for path in ugly_path.rglob("*.*")} == before
     assert main(["pictures", "straighten", "a.png", "b.jpg", "--into", "out", "--angle", "9"]) == 0
-    assert sorted(path.name for path in (ugly_path / "out").iterdir()) == ["a.png", "b.png", "sheet"]
+    assert sorted(path.name for path in (ugly_path / "out").iterdir()) == ["a.png", "b.png", "manifest.json", "sheet"]
 
 
 def test_results_that_differ_in_case_alone_would_be_one_file_elsewhere(tmp_path: Path) -> None:

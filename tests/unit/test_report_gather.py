@@ -10,7 +10,7 @@ import pytest
 from evaluation_worlds import observe_world, spike
 
 from orchestrator.evaluation.records import write_verdict
-from orchestrator.evaluation.verdict import judge
+from orchestrator.evaluation.weighing import judge
 from orchestrator.files import write_json
 from orchestrator.profile.model import Profile, VerdictPlan
 from orchestrator.report import charts, gather_verdict

@@ -12,7 +12,8 @@ from PIL import Image, PngImagePlugin
 
 from orchestrator.errors import InputError
 from orchestrator.evaluation.observations import CellId, Observation
-from orchestrator.evaluation.verdict import Verdict, judge
+from orchestrator.evaluation.verdict import Verdict
+from orchestrator.evaluation.weighing import judge
 from orchestrator.files import sha256_file
 from orchestrator.lora.catalog import LoraFile
 from orchestrator.profile.model import VerdictPlan
@@ -73,7 +74,7 @@ def test_the_folder_holds_the_file_the_card_and_pictures_with_their_recipes(
     assert sha256_file(folder / "miku.safetensors") == lora.sha256
     for expected in (
         "`<lora:miku:0.8>` with `miku_v4`", "**Recommended weight**: 0.8", "**Base model**: SD 1.5 (trained on v1-5)",
-        "It is the single best of 28 cells", "- epoch 50 of 70, 500 steps", "- dim: 32", "30 pictures: 10 × close-up",
+        "It leads 28 cells with these", "- epoch 50 of 70, 500 steps", "- dim: 32", "30 pictures: 10 × close-up",
         lora.sha256, "run-fingerprint", "v1-5.safetensors, sha256 `ba5e`", "what it was made from",
         "trainer: train_network.py 0.9.1", "| identity | 0.9",
     ):  # fmt: skip
