@@ -46,7 +46,7 @@ def measured(tmp_path_factory: pytest.TempPathFactory) -> dict[tuple[str, float 
     # A face that fills its half, and a person further away in the other.
     unequal = Image.new("RGB", (1024, 512))
     for place, framing, person in ((0, "close-up", 7), (512, "upper body", 8)):
-        unequal.paste(draw(replace(portrait(framing, person=person), noise_seed=person), 512, 512), (place, 0))
+        unequal.paste(draw(portrait(person, framing, noise_seed=person), 512, 512), (place, 0))
     paths["two", "unequal"] = folder / "unequal.png"
     unequal.save(paths["two", "unequal"])
     found = measure(list(paths.values()), folder / "cache")
