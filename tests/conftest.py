@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import sys
 from collections.abc import Iterator
@@ -59,11 +60,11 @@ _FIRST = (
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """The long ones first, the unit tests (thousands of quick ones) last; what takes minutes when it is asked for."""
 
-    def place(item: pytest.Item) -> tuple[int, bool]:
-        name = item.path.name
-        return _FIRST.index(name) if name in _FIRST else len(_FIRST), "unit" in item.path.parts
-
-    items.sort(key=place)
+    places = {
+        path: (_FIRST.index(path.name) if path.name in _FIRST else len(_FIRST), "unit" in path.parts)
+        for path in {item.path for item in items}
+    }
+    items.sort(key=lambda item: places[item.path])
     if not config.getoption("--night"):
         for item in items:
             if item.get_closest_marker("night"):
@@ -80,10 +81,15 @@ def ugly_path(tmp_path: Path) -> Path:
     return folder
 
 
+_homes = itertools.count()
+
+
 @pytest.fixture(autouse=True)
 def _own_settings(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """No test reads the settings, logs or models of whoever runs it."""
-    home = tmp_path_factory.mktemp("home")
+    # Not by `mktemp`: it looks through all folders there are for the next number, for thousands of tests.
+    home = tmp_path_factory.getbasetemp() / "homes" / str(next(_homes))
+    home.mkdir(parents=True)
     for name in list(os.environ):
         if name.startswith("ORCHESTRATOR_") and name != "ORCHESTRATOR_FACTS":
             monkeypatch.delenv(name)

@@ -14,12 +14,10 @@ from pathlib import Path
 
 from orchestrator.dataset import DatasetPicture
 from orchestrator.profile.model import Group
-from orchestrator.sandbox.person import person_of
 from orchestrator.sandbox.portrait import (
     FRAMINGS,
     GARMENTS,
     HEAD_HEIGHT,
-    HEAD_TOP,
     SCENES,
     Background,
     Framing,
@@ -29,6 +27,7 @@ from orchestrator.sandbox.portrait import (
 )
 from orchestrator.vision import Face, Measurement
 from orchestrator.vision.model import Surroundings
+from tests.portraits import portrait
 
 #: A world counts as tilted from this mean on; the check is asked for 5°.
 TILTS = (9.0, 24.0)
@@ -62,7 +61,7 @@ def world(seed: int, *, uniform: bool = False, shared: float = 0.0) -> World:
     each = chance.randint(8, 12)
     leaning = chance.sample(framings, chance.choice((1, 1, len(framings)))) if seed % 2 == 0 else []
     tilts = {framing: chance.choice((-1, 1)) * chance.uniform(*TILTS) for framing in leaning}
-    person = person_of(chance.randrange(2**31))
+    person = chance.randrange(2**31)
     portraits: dict[Framing, tuple[Portrait, ...]] = {}
     for framing in framings:
         spread = chance.uniform(*(TILT_SPREADS if framing in tilts else BALANCED_SPREADS))
@@ -88,19 +87,18 @@ def world(seed: int, *, uniform: bool = False, shared: float = 0.0) -> World:
 
 
 def _portrait(
-    chance: random.Random, person: object, framing: Framing, tilt: float, spread: float, uniform: bool
+    chance: random.Random, person: int, framing: Framing, tilt: float, spread: float, uniform: bool
 ) -> Portrait:
     colour = (70, 98, 140) if uniform else _colour(chance, 0.45)
     wall = (176, 190, 205) if uniform else _colour(chance, 0.25)
-    return Portrait(
-        person=person,  # type: ignore[arg-type]
+    return portrait(
+        person,
+        framing,
         roll_deg=max(-40.0, min(40.0, chance.gauss(tilt, spread))),
         yaw_deg=max(-16.0, min(16.0, chance.gauss(0.0, 5.0))),
         pitch_deg=max(-8.0, min(8.0, chance.gauss(0.0, 3.0))),
-        framing=framing,
         head=HEAD_HEIGHT[framing] * chance.uniform(0.95, 1.05),
         centre_x=chance.uniform(0.46, 0.54),
-        centre_y=HEAD_TOP[framing],
         smile=chance.uniform(0.0, 1.0),
         gaze=chance.choice((0.0, 0.0, 0.0, 0.8, -0.8)),
         background=Background("gradient" if uniform else chance.choice(SCENES), wall, chance.randrange(12)),
@@ -129,9 +127,9 @@ def pictures(made: World, folder: Path = Path()) -> list[DatasetPicture]:
 def draw_world(made: World, folder: Path, side: int = 384) -> list[DatasetPicture]:
     """Draw all pictures into `folder`, one folder for each group."""
     named = pictures(made, folder)
-    for picture, portrait in zip(named, (one for ones in made.portraits.values() for one in ones), strict=True):
+    for picture, one in zip(named, (each for ones in made.portraits.values() for each in ones), strict=True):
         picture.path.parent.mkdir(parents=True, exist_ok=True)
-        draw(portrait, side, side).save(picture.path)
+        draw(one, side, side).save(picture.path)
     return named
 
 
@@ -141,11 +139,11 @@ def numbers(made: World) -> list[Measurement]:
     found = []
     hashes: dict[int, Portrait] = {}
     for framing, ones in made.portraits.items():
-        for number, portrait in enumerate(ones):
-            first = ones[0] if (framing, number) in made.copies else portrait
+        for number, one in enumerate(ones):
+            first = ones[0] if (framing, number) in made.copies else one
             key = random.Random(repr(replace(first, noise_seed=0)))
             bits = key.getrandbits(64)
-            hashes[bits] = portrait
+            hashes[bits] = one
             found.append(
                 Measurement(
                     sha256=f"{framing}{number}",
@@ -155,14 +153,14 @@ def numbers(made: World) -> list[Measurement]:
                     dhash=bits,
                     dhash_mirror=key.getrandbits(64),
                     colours=key.randbytes(768).hex(),
-                    face=_face(chance, portrait),
+                    face=_face(chance, one),
                     backend="mediapipe FaceMesh",
                     faces=1,
                     detail=chance.gauss(-2.0, 0.15),
                     around=Surroundings(
-                        portrait.background.colour,
-                        0 if portrait.background.scene in {"plain", "gradient"} else key.getrandbits(64),
-                        portrait.outfit.colour,
+                        one.background.colour,
+                        0 if one.background.scene in {"plain", "gradient"} else key.getrandbits(64),
+                        one.outfit.colour,
                         tuple(key.randbytes(96).hex() for _ in range(6)),
                     ),
                 )
@@ -170,19 +168,19 @@ def numbers(made: World) -> list[Measurement]:
     return found
 
 
-def _face(chance: random.Random, portrait: Portrait) -> Face:
-    ratio = {"close-up": 0.42, "upper body": 0.2, "full body": 0.115}[portrait.framing]
+def _face(chance: random.Random, one: Portrait) -> Face:
+    ratio = {"close-up": 0.42, "upper body": 0.2, "full body": 0.115}[one.framing]
     height = round(512 * ratio)
-    box = (round(512 * portrait.centre_x - height * 0.42), round(512 * portrait.centre_y - height / 2) + 20)
+    box = (round(512 * one.centre_x - height * 0.42), round(512 * one.centre_y - height / 2) + 20)
     return Face(
-        roll_deg=portrait.roll_deg + chance.gauss(0, 1.2 if portrait.framing == "full body" else 0.5),
-        yaw_deg=0.7 * portrait.yaw_deg + chance.gauss(0, 0.8),
-        pitch_deg=8.0 + portrait.pitch_deg + chance.gauss(0, 1.0),
+        roll_deg=one.roll_deg + chance.gauss(0, 1.2 if one.framing == "full body" else 0.5),
+        yaw_deg=0.7 * one.yaw_deg + chance.gauss(0, 0.8),
+        pitch_deg=8.0 + one.pitch_deg + chance.gauss(0, 1.0),
         box=(box[0], box[1], round(height * 0.84), height),
         height_ratio=ratio,
         sharpness=2.0 + chance.gauss(0, 0.1),
-        framing=portrait.framing,
-        gaze=0.2 * portrait.gaze + chance.gauss(0, 0.03),
-        smile=0.025 + 0.16 * portrait.smile + chance.gauss(0, 0.01),
+        framing=one.framing,
+        gaze=0.2 * one.gaze + chance.gauss(0, 0.03),
+        smile=0.025 + 0.16 * one.smile + chance.gauss(0, 0.01),
         mouth_open=0.0,
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import time
 from collections.abc import Callable, Sequence
@@ -21,9 +22,10 @@ from orchestrator.sandbox.training_faults import Faults
 from orchestrator.sandbox.training_metadata import model_spec
 from orchestrator.sandbox.training_plan import Length, Losses, is_main_process
 
-#: Environment variable with the seconds one optimizer step takes.
+#: Environment variable with the seconds one optimizer step takes, or with the path of a file that holds them: what is
+#: written there later counts from the next step on.
 STEP_SECONDS = "ORCHESTRATOR_SANDBOX_STEP_SECONDS"
-_DEFAULT_STEP_SECONDS = 0.002
+_DEFAULT_STEP_SECONDS = "0.002"
 #: The machine the trainer pretends to run on: the one people have. Nothing is computed on it.
 DEVICE = "cuda"
 _DTYPES = {"no": "torch.float32", "fp16": "torch.float16", "bf16": "torch.bfloat16", "fp8": "torch.float32"}
@@ -58,7 +60,7 @@ class Run:
         self.step = skipped
         self._sample(0, bar=None)
         bar = Bar(self.whole.steps - skipped, "steps")
-        pace = Pace(float(os.environ.get(STEP_SECONDS, _DEFAULT_STEP_SECONDS)))
+        pace = Pace(os.environ.get(STEP_SECONDS, _DEFAULT_STEP_SECONDS))
         for epoch in range(self.first_epoch, self.whole.epochs):
             self._one_epoch(epoch, skipped if epoch == self.first_epoch else 0, bar, pace)
             if self.events is not None:
@@ -253,12 +255,21 @@ class Pace:
     true on Windows.
     """
 
-    def __init__(self, step_seconds: float) -> None:
-        self._step_seconds = step_seconds
+    def __init__(self, said: str) -> None:
+        """`said` is the number of seconds, or the path of a file that holds it."""
+        self._file: Path | None = None
+        try:
+            self._step_seconds = float(said)
+        except ValueError:
+            self._file = Path(said)
+            self._step_seconds = float(self._file.read_text(encoding="utf-8"))
         self._due = time.monotonic()
 
     def wait(self, steps: float) -> None:
         """Wait until this many steps' time has gone by since the last call."""
+        if self._file is not None:
+            with contextlib.suppress(OSError, ValueError):  # just now written anew: the next step finds it
+                self._step_seconds = float(self._file.read_text(encoding="utf-8"))
         now = time.monotonic()
         # Time lost to saving is not made up for afterwards.
         self._due = max(self._due, now - 0.05) + steps * self._step_seconds

@@ -131,7 +131,8 @@ def crash(folder: Path) -> None:
         night = Night(root, server.url)
         night.profile(epochs=40)
         (train,) = night.add("train")
-        with night.start("work", log=folder / "said.txt", ORCHESTRATOR_SANDBOX_STEP_SECONDS="0.1") as keeper:
+        night.pace(0.1)
+        with night.start("work", log=folder / "said.txt") as keeper:
             night.wait(lambda: night.job(train).progress, "a step")
             (child,) = psutil.Process(keeper.pid).children()
             child.kill()

@@ -19,11 +19,15 @@ StartServer = Callable[..., sandbox.RunningServer]
 
 
 @pytest.fixture(scope="module")
-def sandbox_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[sandbox.RunningServer]:
-    """A server in a home with an ugly path."""
+def sandbox_server(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[sandbox.RunningServer]:
+    """A server in a home with an ugly path. A module in which nobody looks at what is drawn says `PAINTER = "plain"`:
+    drawing a portrait takes twenty times as long.
+    """
     home = tmp_path_factory.mktemp("home") / "web 'ui' 初音"
     home.mkdir()
-    with sandbox.start(home) as running:
+    with sandbox.start(home, settings=Settings(painter=getattr(request.module, "PAINTER", "portrait"))) as running:
         yield running
 
 

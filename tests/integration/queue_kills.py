@@ -58,8 +58,8 @@ class Kills:
         chance = self._chance = random.Random(self.seed)
         self._start_server(0)
         computed = self.root / "home" / "computed.jsonl"
-        pace = {"ORCHESTRATOR_SANDBOX_STEP_SECONDS": "0.05"}
-        self.night = Night(self.root, self._server.url, pace, computed=computed)
+        self.night = Night(self.root, self._server.url, computed=computed)
+        self.night.pace(0.05)
         over = threading.Event()
         watching = threading.Thread(target=self._watch, args=(over,), daemon=True)
         try:
@@ -160,6 +160,7 @@ class Kills:
         return []
 
     def _finish(self) -> None:
+        self.night.pace()
         for _ in range(20):
             self._soonest()
             if self._worker is None or self._worker.poll() is not None:

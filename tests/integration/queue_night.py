@@ -17,6 +17,7 @@ from typing import Any
 import orchestrator
 from orchestrator import processes
 from orchestrator.__main__ import main
+from orchestrator.files import write_text
 from orchestrator.jobs.model import Job
 from orchestrator.jobs.store import Store
 from orchestrator.sandbox import server as sandbox
@@ -79,13 +80,14 @@ class Night:
     def __post_init__(self) -> None:
         training_night.make(self.root)
         self.profile()
+        self.pace()
         self.environment = {
             "ORCHESTRATOR_A1111_URL": self.url,
             "ORCHESTRATOR_KOHYA_FOLDER": str(SANDBOX),
             "ORCHESTRATOR_KOHYA_PYTHON": sys.executable,
             "ORCHESTRATOR_LEDGER": str(self.ledger),
             "XDG_STATE_HOME": str(self.root / "state"),
-            "ORCHESTRATOR_SANDBOX_STEP_SECONDS": "0.001",
+            "ORCHESTRATOR_SANDBOX_STEP_SECONDS": str(self.root / "pace.txt"),
             **({CARD_LOG: str(self.computed)} if self.computed != Path() else {}),
             **self.environment,
         }
@@ -114,6 +116,10 @@ class Night:
             version=json.dumps(version), base=base, epochs=epochs, save_every=save_every, seeds=list(seeds)
         )
         (self.root / "lora.toml").write_text(text, encoding="utf-8")
+
+    def pace(self, step_seconds: float = 0.001) -> None:
+        """How long a step of this workspace's trainers takes from now on, those that run included."""
+        write_text(self.root / "pace.txt", str(step_seconds))
 
     def start(self, *arguments: str, log: Path | None = None, **environment: str) -> subprocess.Popen[str]:
         """`orchestrator queue …` in a process of its own."""

@@ -164,7 +164,7 @@ def test_everything_is_refused_at_once_and_nothing_is_started(
 def test_a_run_is_stopped_and_gone_on_with_from_elsewhere(
     capsys: pytest.CaptureFixture[str], workspace: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("ORCHESTRATOR_SANDBOX_STEP_SECONDS", "0.1")
+    training_night.slow(monkeypatch, 0.1)
     command = [sys.executable, "-m", "orchestrator", "train", *KOHYA, *NOBODY]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as ours:
         state = workspace.run(NAME) / "lora" / f"{NAME}-000002-state" / "random_states_0.pkl"
@@ -173,6 +173,7 @@ def test_a_run_is_stopped_and_gone_on_with_from_elsewhere(
             assert time.monotonic() < deadline
             assert ours.poll() is None
             time.sleep(0.02)
+        training_night.slow(monkeypatch, 10.0)  # epoch 3 is not to be over before it is stopped
         code, out, err = run(capsys, "runs", "stop", NAME)
         assert code == 0, err
         assert f"orchestrator runs resume {NAME}" in out
@@ -187,7 +188,7 @@ def test_a_run_is_stopped_and_gone_on_with_from_elsewhere(
 
     # The profile may have moved on meanwhile.
     write_profile(workspace.root, "[training.extra]\nnoise_offset = 0.1\n")
-    monkeypatch.setenv("ORCHESTRATOR_SANDBOX_STEP_SECONDS", "0")
+    training_night.slow(monkeypatch, 0)
     code, out, err = run(capsys, "runs", "resume", NAME, *NOBODY)
     assert code == 0, err
     assert "goes on after epoch 2" in err
@@ -206,7 +207,7 @@ def test_a_run_is_stopped_and_gone_on_with_from_elsewhere(
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no signal to send to one process")
 def test_ctrl_c_is_answered_with_where_it_goes_on(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("ORCHESTRATOR_SANDBOX_STEP_SECONDS", "0.1")
+    training_night.slow(monkeypatch, 0.5)
     command = [sys.executable, "-m", "orchestrator", "train", *KOHYA, *NOBODY]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as ours:
         log = workspace.run(NAME) / "console-1.log"

@@ -38,6 +38,8 @@ from tests.integration.grid_samples import STARTER, grid_of, tiny
 
 SMALL = tiny(width=64, height=64, steps=1)
 
+PAINTER = "plain"
+
 
 def drawn(renderer: Renderer, grid: Grid) -> dict[str, dict[str, str]]:
     """The fields of each cell's infotext, by label; every cell must be proven."""
@@ -289,10 +291,8 @@ def test_what_was_not_meant_is_asked_back(
     arguments: tuple[str, ...],
     said: str,
 ) -> None:
-    started = time.monotonic()
     assert run(workspace, sandbox_server, *arguments) == 3
     assert said in capsys.readouterr().err
-    assert time.monotonic() - started < 30
     assert not workspace.grid("v4 new").exists()
 
 
@@ -309,7 +309,7 @@ def test_a_profile_whose_grid_cannot_be_read_is_told_with_every_problem(
 def test_kill_9_during_300_cells_loses_only_what_was_in_flight(
     start_server: StartServer, ugly_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    running = start_server()
+    running = start_server(painter="plain")
     folder = ugly_path / "work"
     workspace = workspace_with_a_run(folder, weights=(0.4, 0.7, 1.0), seeds=tuple(range(30)))
     command = ["grid", "render", "-w", str(folder), "--url", running.url]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import threading
-import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -76,10 +75,8 @@ def test_what_did_not_arrive_is_told_without_its_secret_and_stops_nothing(
 
 
 def test_a_dead_receiver_does_not_hold_the_night_up(receiver: Receiver) -> None:
-    started = time.monotonic()
     (failed,) = notify.send([f"json://{receiver.host}/slow"], "title", "body", within_s=0.3)
-    assert time.monotonic() - started < 3
-    assert "no answer" in failed.why
+    assert "no answer" in failed.why, "it was waited for: in the end it answers"
 
 
 def test_addresses_are_checked_without_sending(receiver: Receiver) -> None:

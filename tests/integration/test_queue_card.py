@@ -196,7 +196,7 @@ def test_a_webui_of_a_worker_that_was_killed_is_still_ours(card: NightCard, mana
     after = NightCard(Lease(0, card.lease.folder), "ledger", free_within_s=0.5)
     assert after.take()
     after.for_training(settings, TRAINS)
-    webui.child.popen.wait(10)
+    webui.child.popen.wait(60)
     assert not processes.is_running(identity)
     after.leave()
 
@@ -215,7 +215,7 @@ def test_the_trainer_of_a_job_that_was_cancelled_after_its_worker_died_is_ended(
         card.lease.use(Holder(str(path), one, "train v1", signs))
         card.lease.release()
         Worker(path, lambda job, control: {}, card).run("idle")
-        assert trainer.wait(10)
+        assert trainer.wait(60)
     assert card.lease.before() == Holder() and not card.lease.is_taken()
 
 
@@ -241,7 +241,7 @@ def test_a_trainer_without_a_job_is_ended(card: NightCard, ugly_path: Path, said
         assert not stranger.take(), "its card is not free while it trains"
         assert card.take()
         card.end_survivor()
-        trainer.wait(10)
+        trainer.wait(60)
     assert card.survivor() is None
     assert "v1" in said[0]
 

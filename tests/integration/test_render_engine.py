@@ -23,6 +23,8 @@ from tests.integration.conftest import StartServer
 
 STARTER = "ai_model_v2-000040"
 
+PAINTER = "plain"
+
 
 def recipe(renderer: Renderer, **changes: object) -> Recipe:
     server = renderer.server

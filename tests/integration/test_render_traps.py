@@ -68,7 +68,7 @@ def test_one_of_the_first_pictures_cut_off_is_found_by_those_that_follow(
         pressing = threading.Thread(target=press)
         pressing.start()
         pictures = renderer.render(wanted)
-        pressing.join(10)
+        pressing.join(60)
     assert [picture.error for picture in pictures] == [""] * 6
     assert [picture.path.read_bytes() for picture in pictures] == expected
 

@@ -219,5 +219,5 @@ def test_a_server_with_silent_connections_still_stops(home: Path) -> None:
         while not (home / "drawn.jsonl").exists() and time.monotonic() < until:
             time.sleep(0.02)
     assert not running.running()
-    silent.join(5)
+    silent.join(60)
     assert not silent.is_alive()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib.util
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from math import atan2, cos, degrees, radians, sin
 from pathlib import Path
 from statistics import fmean
@@ -17,8 +16,6 @@ from PIL import Image
 from orchestrator.sandbox.person import blend, person_of
 from orchestrator.sandbox.portrait import (
     FRAMINGS,
-    HEAD_HEIGHT,
-    HEAD_TOP,
     SCENES,
     Background,
     Framing,
@@ -26,6 +23,7 @@ from orchestrator.sandbox.portrait import (
     Portrait,
     draw,
 )
+from tests.portraits import portrait
 
 pytestmark = pytest.mark.vision
 
@@ -82,16 +80,10 @@ def roll_of(points: np.ndarray[Any, Any]) -> float:
     return degrees(atan2(across[1], across[0]))
 
 
-def portrait(seed: int, framing: Framing = "close-up", **changes: Any) -> Portrait:
-    one = Portrait(
-        person=person_of(seed),
-        framing=framing,
-        head=HEAD_HEIGHT[framing],
-        centre_y=HEAD_TOP[framing],
-        background=Background(SCENES[seed % 4], (176, 190, 205), seed % 12),
-        noise_seed=seed,
-    )
-    return replace(one, **changes)
+def placed(seed: int, framing: Framing = "close-up", **changes: Any) -> Portrait:
+    """One person for each seed, each before a background of their own."""
+    background = Background(SCENES[seed % 4], (176, 190, 205), seed % 12)
+    return portrait(seed, framing, **{"background": background, "noise_seed": seed, **changes})
 
 
 @pytest.mark.parametrize("framing", FRAMINGS)
@@ -99,7 +91,7 @@ def test_the_mesh_finds_the_face_and_its_roll(mesh: Mesh, framing: Framing) -> N
     errors, count = [], 24
     for index in range(count):
         roll = -40.0 + 80.0 * index / (count - 1)
-        drawn = portrait(300 + index, framing, roll_deg=roll, yaw_deg=(index % 5 - 2) * 3.0)
+        drawn = placed(300 + index, framing, roll_deg=roll, yaw_deg=(index % 5 - 2) * 3.0)
         image = draw(drawn, 512, 512)
         points = mesh(image)
         if points is None and framing == "full body":
@@ -113,10 +105,10 @@ def test_the_mesh_finds_the_face_and_its_roll(mesh: Mesh, framing: Framing) -> N
 def test_identity_is_a_dial(embed: Callable[[Image.Image], np.ndarray[Any, Any]]) -> None:
     """The distance rises with every step from one person to another."""
     for first, second in ((1, 2), (3, 4)):
-        start = embed(draw(portrait(first), 512, 512))
+        start = embed(draw(placed(first), 512, 512))
         steps = []
         for share in (0.2, 0.4, 0.6, 0.8, 1.0):
-            between = portrait(first, person=blend(person_of(first), person_of(second), share))
+            between = placed(first, person=blend(person_of(first), person_of(second), share))
             steps.append(float(np.linalg.norm(embed(draw(between, 512, 512)) - start)))
         assert steps == sorted(steps), steps
         assert steps[-1] > 0.3
@@ -125,8 +117,8 @@ def test_identity_is_a_dial(embed: Callable[[Image.Image], np.ndarray[Any, Any]]
 def test_strangers_are_far_and_one_person_is_near(embed: Callable[[Image.Image], np.ndarray[Any, Any]]) -> None:
     vectors, within = [], []
     for seed in range(12):
-        vectors.append(embed(draw(portrait(seed), 512, 512)))
-        other = portrait(
+        vectors.append(embed(draw(placed(seed), 512, 512)))
+        other = placed(
             seed,
             roll_deg=18.0 if seed % 2 else -14.0,
             yaw_deg=4.0,

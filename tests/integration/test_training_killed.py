@@ -16,7 +16,7 @@ from safetensors import safe_open
 from orchestrator.files import sha256_file
 from orchestrator.training.plan import TrainingPlanned
 from orchestrator.training.record import RunRecord, read_record
-from tests.integration.training_night import make, ours, trainers, wait_for
+from tests.integration.training_night import make, ours, slow, trainers, wait_for
 
 #: In random order, but the last leaves nothing alive, so that the rest need not be slow.
 KILLS = {"ours": 7, "trainer": 7, "both": 5}
@@ -26,7 +26,7 @@ _STATE = re.compile(r"Random states saved in \S.*?-(\d{6})-state")
 
 
 def test_twenty_kills_at_random_moments_and_it_is_finished(ugly_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("ORCHESTRATOR_SANDBOX_STEP_SECONDS", "0.04")
+    slow(monkeypatch, 0.04)
     # A pause in the middle of every file, so that many kills hit a save.
     monkeypatch.setenv("ORCHESTRATOR_SANDBOX_TRAINER_FAULTS", "slow-save:0.04")
     plan_ = make(ugly_path, epochs=EPOCHS, save_every=1)
@@ -42,16 +42,18 @@ def test_twenty_kills_at_random_moments_and_it_is_finished(ugly_path: Path, monk
         while not hit:  # a kill counts when all it was meant for lived
             if command is None or command.poll() is not None:
                 said, command = ugly_path / f"said-{starts}.txt", spare
+                slow(monkeypatch, 0.15)  # a trainer that lives is not to get far meanwhile, however long that takes
                 _go(command)
                 starts += 1
                 spare = ours(plan_, ugly_path / f"said-{starts}.txt", ready=True)
                 wait_for(lambda said=said: "Started" in said.read_text(encoding="utf-8"), "a start")  # type: ignore[misc]
+                slow(monkeypatch, 0.04)
             time.sleep(chance.uniform(0.0, 1.2))
             hit = _kill(plan_, command, kind)
         if kind != "trainer" and command is not None:
             command.wait()
     spare.communicate(timeout=60)  # not needed any more
-    monkeypatch.setenv("ORCHESTRATOR_SANDBOX_STEP_SECONDS", "0.001")
+    slow(monkeypatch, 0.001)
     monkeypatch.setenv("ORCHESTRATOR_SANDBOX_TRAINER_FAULTS", "")
     before = read_record(plan_.folder)
     assert before is not None and before.status == "running", "it was finished before the last kill: nothing was tried"

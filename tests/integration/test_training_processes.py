@@ -45,7 +45,7 @@ def _environment() -> dict[str, str]:
 
 def test_output_goes_to_the_file_and_the_end_is_told(ugly_path: Path) -> None:
     child = _start("import sys; print('hello'); print('world', file=sys.stderr); sys.exit(3)", ugly_path / "log.txt")
-    child.popen.wait(20)
+    child.popen.wait(60)
     assert child.exit_code == 3
     assert sorted((ugly_path / "log.txt").read_text(encoding="utf-8").split()) == ["hello", "world"]
     assert not processes.is_running(child.identity)
@@ -187,7 +187,7 @@ def test_the_orphans_of_a_killed_launcher_are_found_and_ended(ugly_path: Path) -
     both = processes.find_all(mark)
     assert len(both) == 2 and both[0].pid == child.identity.pid
     psutil.Process(child.identity.pid).kill()
-    child.popen.wait(20)
+    child.popen.wait(60)
     assert processes.find_all(mark) == both[1:]
     assert processes.stop_trees(processes.find_all(mark))
     assert processes.find_all(mark) == []

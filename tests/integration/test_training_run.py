@@ -7,7 +7,6 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -29,12 +28,10 @@ from orchestrator.training.record import read_record, write_record
 from orchestrator.training.run import stop, train
 from orchestrator.workspace import Workspace
 from tests.integration import training_night
-from tests.integration.training_night import SANDBOX
+from tests.integration.training_night import PATIENCE_S, SANDBOX, quick_once_adopted, slow, wait_for
 
 #: For tests of how a single start ends.
 NEVER_AGAIN = {"restarts": 0}
-#: Seconds a test may wait for what a child process does.
-PATIENCE_S = 30.0
 ALONE = "import pickle, sys; from pathlib import Path; from orchestrator.training.run import train\n" + (
     "train(pickle.loads(Path(sys.argv[1]).read_bytes()))"
 )
@@ -59,10 +56,6 @@ def planned(workspace: Workspace, install: KohyaInstall) -> Make:
         return training_night.make(workspace.root, install=install, **training)
 
     return make
-
-
-def _slow(monkeypatch: pytest.MonkeyPatch, seconds: float = 0.05) -> None:
-    monkeypatch.setenv("ORCHESTRATOR_SANDBOX_STEP_SECONDS", str(seconds))
 
 
 def _kill_at(epoch: int) -> Callable[[TrainingEvent], None]:
@@ -137,7 +130,7 @@ def test_a_lost_final_file_is_made_again_from_the_last_state(planned: Make) -> N
 def test_killed_in_the_middle_of_a_save_it_goes_on_from_the_state_before(
     planned: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    _slow(monkeypatch, 0.08)
+    slow(monkeypatch, 0.08)
     plan_ = planned(guard=NEVER_AGAIN)
     with pytest.raises(TrainingFailed) as caught:
         train(plan_, _kill_at(4), poll_s=0.02)
@@ -148,7 +141,7 @@ def test_killed_in_the_middle_of_a_save_it_goes_on_from_the_state_before(
         half.write_bytes((plan_.output_folder / "ai_model_v1-000002.safetensors").read_bytes())
     _cut(half)
     (plan_.output_folder / "ai_model_v1-000004-state" / "random_states_0.pkl").unlink(missing_ok=True)
-    _slow(monkeypatch, 0.001)
+    slow(monkeypatch, 0.001)
     events: list[TrainingEvent] = []
     run = train(plan_, events.append, poll_s=0.02)
     assert isinstance(events[0], Started) and events[0].resumed_from == 2
@@ -162,7 +155,7 @@ def test_killed_in_the_middle_of_a_save_it_goes_on_from_the_state_before(
 
 
 def test_resumed_twice_no_epoch_is_trained_twice(planned: Make, monkeypatch: pytest.MonkeyPatch) -> None:
-    _slow(monkeypatch, 0.08)
+    slow(monkeypatch, 0.08)
     plan_ = planned(epochs=8, guard=NEVER_AGAIN)
     seen: list[list[int]] = []
     for epoch in (4, 6, None):
@@ -179,7 +172,7 @@ def test_resumed_twice_no_epoch_is_trained_twice(planned: Make, monkeypatch: pyt
             name = f"ai_model_v1-{epoch:06d}-state"
             (plan_.output_folder / name / "random_states_0.pkl").unlink(missing_ok=True)
         else:
-            _slow(monkeypatch, 0.001)
+            slow(monkeypatch, 0.001)
             train(plan_, watch, poll_s=0.02)
         seen.append(sorted({e.epoch for e in events if isinstance(e, Progress) and e.step}))
     assert seen[1][0] in {2, 3} and seen[2][0] in {4, 5}
@@ -187,7 +180,7 @@ def test_resumed_twice_no_epoch_is_trained_twice(planned: Make, monkeypatch: pyt
 
 
 def test_ctrl_c_stops_the_trainer_and_says_where_it_goes_on(planned: Make, monkeypatch: pytest.MonkeyPatch) -> None:
-    _slow(monkeypatch)
+    slow(monkeypatch, 0.05)
     pids: list[int] = []
 
     def interrupt(event: TrainingEvent) -> None:
@@ -201,23 +194,23 @@ def test_ctrl_c_stops_the_trainer_and_says_where_it_goes_on(planned: Make, monke
     assert not psutil.pid_exists(pids[0])
     record = read_record(planned().folder)
     assert record is not None and record.status == "stopped"
-    _slow(monkeypatch, 0.001)
+    slow(monkeypatch, 0.001)
     assert _names(train(planned(), poll_s=0.02).lora_files) == EVERY_FILE
 
 
 def test_our_own_death_leaves_the_trainer_working_and_the_next_command_finds_it(
     planned: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    _slow(monkeypatch, 0.1)
+    slow(monkeypatch, 0.5)
     plan_ = planned()
     ours = _alone(plan_, tmp_path)
-    pid = _wait_for(lambda: (record := read_record(plan_.folder)) and record.attempts and record.attempts[-1].pid)
-    _wait_for(lambda: "steps:" in (plan_.folder / "console-1.log").read_text(encoding="utf-8"))
+    pid = wait_for(lambda: (record := read_record(plan_.folder)) and record.attempts and record.attempts[-1].pid)
+    wait_for(lambda: "steps:" in (plan_.folder / "console-1.log").read_text(encoding="utf-8"))
     ours.kill()
     ours.wait()
     assert psutil.pid_exists(pid)
     events: list[TrainingEvent] = []
-    run = train(plan_, events.append, poll_s=0.02)
+    run = train(plan_, quick_once_adopted(monkeypatch, events), poll_s=0.02)
     assert events[0] == Started(plan_.name, 6, 0, True, pid)
     assert _names(run.lora_files) == EVERY_FILE
     assert run.losses.keys() == {1, 2, 3, 4, 5, 6}
@@ -228,17 +221,17 @@ def test_our_own_death_leaves_the_trainer_working_and_the_next_command_finds_it(
 def test_a_start_we_did_not_live_to_note_is_found_by_its_command_line(
     planned: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    _slow(monkeypatch, 0.1)
+    slow(monkeypatch, 0.5)
     plan_ = planned()
     ours = _alone(plan_, tmp_path)
-    pid = _wait_for(lambda: (record := read_record(plan_.folder)) and record.attempts and record.attempts[-1].pid)
+    pid = wait_for(lambda: (record := read_record(plan_.folder)) and record.attempts and record.attempts[-1].pid)
     ours.kill()
     ours.wait()
     record = read_record(plan_.folder)
     assert record is not None
     write_record(plan_.folder, record.with_last_attempt(pid=None, created=None))
     events: list[TrainingEvent] = []
-    train(plan_, events.append, poll_s=0.02)
+    train(plan_, quick_once_adopted(monkeypatch, events), poll_s=0.02)
     assert isinstance(events[0], Started) and events[0].adopted and events[0].pid == pid
 
 
@@ -246,10 +239,10 @@ def test_a_trainer_is_found_again_after_the_clock_was_set(
     planned: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Linux and WSL2 count start times from the boot, so a step of the clock moves them all."""
-    _slow(monkeypatch, 0.1)
+    slow(monkeypatch, 0.5)
     plan_ = planned()
     ours = _alone(plan_, tmp_path)
-    pid = _wait_for(lambda: (record := read_record(plan_.folder)) and record.attempts and record.attempts[-1].pid)
+    pid = wait_for(lambda: (record := read_record(plan_.folder)) and record.attempts and record.attempts[-1].pid)
     ours.kill()
     ours.wait()
     record = read_record(plan_.folder)
@@ -258,7 +251,7 @@ def test_a_trainer_is_found_again_after_the_clock_was_set(
     assert created is not None
     write_record(plan_.folder, record.with_last_attempt(created=created - 40))
     events: list[TrainingEvent] = []
-    train(plan_, events.append, poll_s=0.02)
+    train(plan_, quick_once_adopted(monkeypatch, events), poll_s=0.02)
     assert isinstance(events[0], Started) and events[0].adopted and events[0].pid == pid
     record = read_record(plan_.folder)
     assert record is not None and len(record.attempts) == 1
@@ -268,10 +261,10 @@ def test_a_trainer_is_found_again_after_the_clock_was_set(
 def test_a_trainer_is_stopped_after_the_clock_was_set(
     planned: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    _slow(monkeypatch, 0.1)
+    slow(monkeypatch, 0.5)
     plan_ = planned()
     ours = _alone(plan_, tmp_path)
-    pid = _wait_for(lambda: (record := read_record(plan_.folder)) and record.attempts and record.attempts[-1].pid)
+    pid = wait_for(lambda: (record := read_record(plan_.folder)) and record.attempts and record.attempts[-1].pid)
     ours.kill()
     ours.wait()
     record = read_record(plan_.folder)
@@ -284,13 +277,13 @@ def test_a_trainer_is_stopped_after_the_clock_was_set(
 def test_what_ended_while_nobody_watched_is_finished(
     planned: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    _slow(monkeypatch, 0.02)
+    slow(monkeypatch, 0.02)
     plan_ = planned()
     ours = _alone(plan_, tmp_path)
-    pid = _wait_for(lambda: (record := read_record(plan_.folder)) and record.attempts and record.attempts[-1].pid)
+    pid = wait_for(lambda: (record := read_record(plan_.folder)) and record.attempts and record.attempts[-1].pid)
     ours.kill()
     ours.wait()
-    _wait_for(lambda: not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE)
+    wait_for(lambda: not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE)
     run = train(plan_, lambda event: pytest.fail(f"it was started again: {event}"))
     assert _names(run.lora_files) == EVERY_FILE
     assert run.losses.keys() == {1, 2, 3, 4, 5, 6}
@@ -298,7 +291,7 @@ def test_what_ended_while_nobody_watched_is_finished(
 
 
 def test_a_second_command_joins_the_first(planned: Make, monkeypatch: pytest.MonkeyPatch) -> None:
-    _slow(monkeypatch, 0.05)
+    slow(monkeypatch, 0.05)
     plan_ = planned()
     events: dict[int, list[TrainingEvent]] = {0: [], 1: []}
     runs: list[Any] = []
@@ -317,7 +310,7 @@ def test_a_second_command_joins_the_first(planned: Make, monkeypatch: pytest.Mon
 
 
 def test_a_nan_loss_stops_the_training_at_once(planned: Make, monkeypatch: pytest.MonkeyPatch) -> None:
-    _slow(monkeypatch, 0.02)
+    slow(monkeypatch, 0.05)
     events: list[TrainingEvent] = []
     with pytest.raises(TrainingFailed, match="loss became NaN") as caught:
         train(
@@ -363,23 +356,24 @@ def test_a_full_disk_is_said_and_the_same_command_goes_on(planned: Make, tmp_pat
 def test_stopping_by_name_leaves_it_to_be_gone_on_with(
     planned: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    _slow(monkeypatch, 0.1)
+    slow(monkeypatch, 0.5)
     plan_ = planned()
     ours = _alone(plan_, tmp_path)
-    pid = _wait_for(lambda: (record := read_record(plan_.folder)) and record.attempts and record.attempts[-1].pid)
+    pid = wait_for(lambda: (record := read_record(plan_.folder)) and record.attempts and record.attempts[-1].pid)
     assert stop(plan_.folder)
     assert ours.wait(PATIENCE_S) != 0
     assert not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
-    _slow(monkeypatch, 0.001)
+    slow(monkeypatch, 0.001)
     assert _names(train(plan_, poll_s=0.02).lora_files) == EVERY_FILE
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no signal to send to one process")
 def test_ctrl_c_in_a_terminal_ends_both(planned: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    _slow(monkeypatch, 0.1)
+    slow(monkeypatch, 0.5)
     plan_ = planned()
     ours = _alone(plan_, tmp_path)
-    pid = _wait_for(lambda: (record := read_record(plan_.folder)) and record.attempts and record.attempts[-1].pid)
+    pid = wait_for(lambda: (record := read_record(plan_.folder)) and record.attempts and record.attempts[-1].pid)
+    wait_for(lambda: "steps:" in (plan_.folder / "console-1.log").read_text(encoding="utf-8"), "a first step")
     ours.send_signal(signal.SIGINT)
     ours.wait(PATIENCE_S)
     assert "The same command goes on from epoch 1." in (tmp_path / "said.txt").read_text(encoding="utf-8")
@@ -423,15 +417,3 @@ def _alone(plan_: TrainingPlanned, folder: Path) -> subprocess.Popen[bytes]:
     pickled.write_bytes(pickle.dumps(plan_))
     with (folder / "said.txt").open("wb") as said:
         return subprocess.Popen([sys.executable, "-c", ALONE, str(pickled)], stderr=said)
-
-
-def _wait_for(ready: Callable[[], Any]) -> Any:
-    deadline = time.monotonic() + PATIENCE_S
-    while time.monotonic() < deadline:
-        try:
-            if value := ready():
-                return value
-        except (FileNotFoundError, psutil.NoSuchProcess):
-            pass
-        time.sleep(0.02)
-    raise AssertionError("it did not happen in time")

@@ -15,13 +15,9 @@ from orchestrator.training.events import Progress, Restarted, Started, TrainingE
 from orchestrator.training.record import read_record
 from orchestrator.training.run import stop, train
 from orchestrator.workspace import Workspace
-from tests.integration.training_night import make, ours, trainers, wait_for
+from tests.integration.training_night import make, ours, slow, trainers, wait_for
 
 EVERY_FILE = ["ai_model_v1-000002.safetensors", "ai_model_v1-000004.safetensors", "ai_model_v1.safetensors"]
-
-
-def _slow(monkeypatch: pytest.MonkeyPatch, seconds: float) -> None:
-    monkeypatch.setenv("ORCHESTRATOR_SANDBOX_STEP_SECONDS", str(seconds))
 
 
 def _of(events: list[TrainingEvent], kind: type) -> list[Any]:
@@ -31,7 +27,7 @@ def _of(events: list[TrainingEvent], kind: type) -> list[Any]:
 def test_a_launcher_killed_alone_leaves_a_trainer_that_is_watched_on(
     ugly_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    _slow(monkeypatch, 0.05)
+    slow(monkeypatch, 0.05)
     planned = make(ugly_path, launch={"accelerate": True})
     killed: list[int] = []
     events: list[TrainingEvent] = []
@@ -43,6 +39,9 @@ def test_a_launcher_killed_alone_leaves_a_trainer_that_is_watched_on(
             killed.append(launcher.pid)
             assert psutil.Process(trainer.pid).ppid() == launcher.pid
             psutil.Process(launcher.pid).kill()
+            slow(monkeypatch, 0.5)
+        if isinstance(event, Started) and event.adopted:
+            slow(monkeypatch, 0.001)
 
     run = train(planned, watch, poll_s=0.02)
     assert [path.name for path in run.lora_files] == EVERY_FILE
@@ -54,7 +53,7 @@ def test_a_launcher_killed_alone_leaves_a_trainer_that_is_watched_on(
 
 
 def test_the_orphan_of_a_launcher_is_stopped_with_everything(ugly_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    _slow(monkeypatch, 0.1)
+    slow(monkeypatch, 0.1)
     planned = make(ugly_path, launch={"accelerate": True})
     command = ours(planned, ugly_path / "said.txt")
     launcher, _ = wait_for(lambda: trainers(planned) if len(trainers(planned)) == 2 else None, "launcher and trainer")
@@ -70,7 +69,7 @@ def test_the_orphan_of_a_launcher_is_stopped_with_everything(ugly_path: Path, mo
 
 @pytest.mark.parametrize("number", range(5))
 def test_two_commands_at_once_start_one_trainer(ugly_path: Path, monkeypatch: pytest.MonkeyPatch, number: int) -> None:
-    _slow(monkeypatch, 0.02)
+    slow(monkeypatch, 0.02)
     planned = make(ugly_path)
     commands = [ours(planned, ugly_path / f"said-{n}.txt") for n in range(2)]
     said = []
@@ -86,7 +85,7 @@ def test_two_commands_at_once_start_one_trainer(ugly_path: Path, monkeypatch: py
 
 
 def test_of_two_that_watch_a_crash_one_starts_it_again(ugly_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    _slow(monkeypatch, 0.03)
+    slow(monkeypatch, 0.03)
     monkeypatch.setenv("ORCHESTRATOR_SANDBOX_TRAINER_FAULTS", "die@step:15,die@step:30")
     planned = make(ugly_path)
     commands = [ours(planned, ugly_path / f"said-{n}.txt") for n in range(2)]
@@ -98,7 +97,7 @@ def test_of_two_that_watch_a_crash_one_starts_it_again(ugly_path: Path, monkeypa
 
 
 def test_stopped_by_another_command_it_is_not_started_again(ugly_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    _slow(monkeypatch, 0.1)
+    slow(monkeypatch, 0.3)  # epoch 4 is not to be over before epoch 3 is seen to begin
     planned = make(ugly_path)
     stopper = threading.Thread(target=runs.stop, args=(Workspace(ugly_path), planned.name))
     events: list[TrainingEvent] = []
@@ -106,6 +105,7 @@ def test_stopped_by_another_command_it_is_not_started_again(ugly_path: Path, mon
     def watch(event: TrainingEvent) -> None:
         events.append(event)
         if isinstance(event, Progress) and event.epoch == 3 and not stopper.ident:
+            slow(monkeypatch, 10.0)
             stopper.start()
 
     with pytest.raises(TrainingFailed, match="another command: stopped on request") as caught:
@@ -116,16 +116,19 @@ def test_stopped_by_another_command_it_is_not_started_again(ugly_path: Path, mon
 
 
 def test_what_nobody_saw_the_end_of_is_in_the_record(ugly_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    _slow(monkeypatch, 0.05)
+    slow(monkeypatch, 0.05)
     planned = make(ugly_path)
     command = ours(planned, ugly_path / "said.txt")
     (trainer,) = wait_for(lambda: trainers(planned), "a trainer")
-    wait_for(lambda: "epoch 4/6" in (planned.folder / "console-1.log").read_text(encoding="utf-8"), "epoch 4")
+    log = planned.folder / "console-1.log"
+    wait_for(lambda: "epoch 3/6" in log.read_text(encoding="utf-8"), "epoch 3")
+    slow(monkeypatch, 0.4)  # epoch 4 is not to be over before the trainer is killed
+    wait_for(lambda: "epoch 4/6" in log.read_text(encoding="utf-8"), "epoch 4")
     command.kill()
     command.wait()
     psutil.Process(trainer.pid).kill()
     wait_for(lambda: not trainers(planned), "its end")
-    _slow(monkeypatch, 0.001)
+    slow(monkeypatch, 0.001)
     run = train(planned, poll_s=0.02)
     assert run.losses.keys() == {1, 2, 3, 4, 5, 6}
     record = read_record(planned.folder)

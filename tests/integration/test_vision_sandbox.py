@@ -11,25 +11,14 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from orchestrator.sandbox.person import person_of
-from orchestrator.sandbox.portrait import FRAMINGS, HEAD_HEIGHT, HEAD_TOP, Framing, Portrait, draw
+from orchestrator.sandbox.portrait import FRAMINGS, Framing, Portrait, draw
 from orchestrator.vision import Measurement, identity_distance, measure, status, workers
 from tests.integration.faces import require_faces
+from tests.portraits import portrait
 
 require_faces()
 
 ROLLS = (-28.0, -13.8, 0.0, 9.0, 21.0)
-
-
-def portrait(framing: Framing = "close-up", roll: float = 0.0, person: int = 7, **more: float) -> Portrait:
-    return Portrait(
-        person=person_of(person),
-        roll_deg=roll,
-        framing=framing,
-        head=HEAD_HEIGHT[framing],
-        centre_y=HEAD_TOP[framing],
-        **more,
-    )
 
 
 @pytest.fixture(scope="module")
@@ -38,10 +27,10 @@ def measured(tmp_path_factory: pytest.TempPathFactory) -> dict[tuple[str, float 
     folder = tmp_path_factory.mktemp("portraits") / "it's 初音"
     folder.mkdir()
     drawn: dict[tuple[str, float | str], Portrait] = {
-        (framing, roll): portrait(framing, roll) for framing in FRAMINGS for roll in ROLLS
+        (framing, roll): portrait(framing=framing, roll_deg=roll) for framing in FRAMINGS for roll in ROLLS
     }
     drawn |= {("yaw", yaw): portrait(yaw_deg=yaw) for yaw in (-25.0, 25.0)}
-    drawn |= {("person", number): portrait("close-up", 0.0, number) for number in (8.0, 9.0)}  # type: ignore[arg-type]
+    drawn |= {("person", number): portrait(number) for number in (8, 9)}
     drawn["blur", "2"] = portrait(blur=2.0)
     paths = {}
     for index, (key, one) in enumerate(drawn.items()):
@@ -51,13 +40,13 @@ def measured(tmp_path_factory: pytest.TempPathFactory) -> dict[tuple[str, float 
     Image.radial_gradient("L").resize((512, 512)).convert("RGB").save(paths["nobody", ""])
     beside = Image.new("RGB", (1024, 512))
     for place, person in ((0, 7), (512, 8)):
-        beside.paste(draw(replace(portrait(person=person), noise_seed=person), 512, 512), (place, 0))
+        beside.paste(draw(portrait(person, noise_seed=person), 512, 512), (place, 0))
     paths["two", ""] = folder / "two.png"
     beside.save(paths["two", ""])
     # A face that fills its half, and a person further away in the other.
     unequal = Image.new("RGB", (1024, 512))
     for place, framing, person in ((0, "close-up", 7), (512, "upper body", 8)):
-        unequal.paste(draw(replace(portrait(framing, person=person), noise_seed=person), 512, 512), (place, 0))
+        unequal.paste(draw(portrait(person, framing, noise_seed=person), 512, 512), (place, 0))
     paths["two", "unequal"] = folder / "unequal.png"
     unequal.save(paths["two", "unequal"])
     found = measure(list(paths.values()), folder / "cache")
@@ -158,7 +147,7 @@ def test_processes_are_kept_for_the_calls_of_a_block_and_end_with_it(tmp_path: P
 
     before = children()
     for number in range(3):
-        draw(replace(portrait(), noise_seed=number), 256, 256).save(tmp_path / f"{number}.png")
+        draw(portrait(noise_seed=number), 256, 256).save(tmp_path / f"{number}.png")
     with workers.kept():
         first = measure([tmp_path / "0.png"], tmp_path / "cache")
         kept = children() - before
@@ -169,7 +158,7 @@ def test_processes_are_kept_for_the_calls_of_a_block_and_end_with_it(tmp_path: P
         assert len(kept) == 1
         assert all(measured.face is not None for measured in (*first, *second, *third))
         os.kill(next(iter(kept)), signal.SIGTERM)
-        draw(portrait(roll=5.0), 256, 256).save(tmp_path / "4.png")
+        draw(portrait(roll_deg=5.0), 256, 256).save(tmp_path / "4.png")
         assert measure([tmp_path / "4.png"], tmp_path / "cache")[0].face is not None, "one that died is replaced"
     assert children() <= before
 

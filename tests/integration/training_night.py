@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import pickle
 import subprocess
 import sys
@@ -12,16 +13,19 @@ from typing import Any
 
 import numpy as np
 import psutil
+import pytest
 from PIL import Image
 from safetensors.numpy import save_file
 
 import orchestrator
 from orchestrator import processes
+from orchestrator.files import write_text
 from orchestrator.kohya import command
 from orchestrator.kohya import install as kohya_install
 from orchestrator.kohya.install import KohyaInstall
 from orchestrator.processes import ProcessId
 from orchestrator.profile.model import Profile
+from orchestrator.training.events import Started, TrainingEvent
 from orchestrator.training.plan import TrainingPlanned, plan
 from orchestrator.workspace import Workspace
 
@@ -84,6 +88,26 @@ def ours(planned: TrainingPlanned, said: Path, *, ready: bool = False) -> subpro
             [sys.executable, "-c", OURS, str(pickled), *(["ready"] if ready else [])],
             stdin=subprocess.PIPE if ready else None, stdout=stream, stderr=subprocess.STDOUT,
         )  # fmt: skip
+
+
+def slow(monkeypatch: pytest.MonkeyPatch, step_seconds: float) -> None:
+    """How long a step takes from now on, in trainers that run already as well: slow while something is looked at,
+    however busy the machine is, and quick afterwards.
+    """
+    file = Path(os.environ["XDG_STATE_HOME"]) / "pace.txt"
+    write_text(file, str(step_seconds))
+    monkeypatch.setenv("ORCHESTRATOR_SANDBOX_STEP_SECONDS", str(file))
+
+
+def quick_once_adopted(monkeypatch: pytest.MonkeyPatch, events: list[TrainingEvent]) -> Callable[[TrainingEvent], None]:
+    """Gathers `events`; what was slow so that it could be found running need not be slow any more."""
+
+    def watch(event: TrainingEvent) -> None:
+        events.append(event)
+        if isinstance(event, Started) and event.adopted:
+            slow(monkeypatch, 0.001)
+
+    return watch
 
 
 def wait_for(ready: Callable[[], Any], what: str = "it") -> Any:

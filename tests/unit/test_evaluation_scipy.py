@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 
 from orchestrator.distributions import dunnett_quantile, t_cdf, t_quantile, wilson
 from orchestrator.evaluation.statistics import may_be_best, t_interval, two_way_residual_sd
 
-stats = pytest.importorskip("scipy.stats", reason="scipy is not installed")
+
+@pytest.fixture(scope="module")
+def stats() -> Any:
+    """scipy's statistics, loaded when the first test asks: every process that collects the tests would wait for it."""
+    return pytest.importorskip("scipy.stats", reason="scipy is not installed")
 
 
 @pytest.mark.parametrize("df", [1, 2, 3.5, 7, 23, 189, 5000])
 @pytest.mark.parametrize("probability", [0.001, 0.05, 0.5, 0.8, 0.975, 0.9999])
-def test_student(df: float, probability: float) -> None:
+def test_student(stats: Any, df: float, probability: float) -> None:
     expected = stats.t.ppf(probability, df)
     assert t_quantile(probability, df) == pytest.approx(expected, rel=1e-8, abs=1e-9)
     assert t_cdf(expected, df) == pytest.approx(probability, rel=1e-8)
@@ -21,13 +27,13 @@ def test_student(df: float, probability: float) -> None:
 
 @pytest.mark.parametrize(("successes", "trials"), [(0, 1), (0, 24), (1, 24), (7, 16), (23, 24), (24, 24), (300, 1000)])
 @pytest.mark.parametrize("confidence", [0.9, 0.95, 0.99])
-def test_wilson(successes: int, trials: int, confidence: float) -> None:
+def test_wilson(stats: Any, successes: int, trials: int, confidence: float) -> None:
     interval = stats.binomtest(successes, trials).proportion_ci(confidence, method="wilson")
     assert wilson(successes, trials, confidence) == pytest.approx((interval.low, interval.high), abs=1e-9)
 
 
 @pytest.mark.parametrize("seeds", [2, 4, 8, 24])
-def test_intervals_over_seeds(seeds: int) -> None:
+def test_intervals_over_seeds(stats: Any, seeds: int) -> None:
     values = np.random.default_rng(seeds).normal(0.6, 0.1, seeds)
     interval = t_interval(values.tolist())
     low, high = stats.t.interval(0.95, seeds - 1, loc=values.mean(), scale=stats.sem(values))
@@ -35,7 +41,7 @@ def test_intervals_over_seeds(seeds: int) -> None:
 
 
 @pytest.mark.parametrize(("comparisons", "df"), [(1, 7), (2, 14), (9, 60), (27, 81), (27, 189)])
-def test_dunnett_against_the_multivariate_t(comparisons: int, df: int) -> None:
+def test_dunnett_against_the_multivariate_t(stats: Any, comparisons: int, df: int) -> None:
     """All differences share the one they are compared with: correlations of one half."""
     correlation = np.full((comparisons, comparisons), 0.5) + 0.5 * np.eye(comparisons)
     ours = dunnett_quantile(0.95, comparisons, df)

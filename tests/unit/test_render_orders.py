@@ -87,7 +87,7 @@ def test_a_worker_without_work_waits_for_what_another_may_give_back() -> None:
     waiting = threading.Thread(target=lambda: got.append(dispatcher.next(1, wait_s=30.0)))
     waiting.start()
     dispatcher.give_back(order)
-    waiting.join(5)
+    waiting.join(20)
     assert got == [order]
     assert not dispatcher.finished()
     dispatcher.done()

@@ -10,12 +10,10 @@ import pytest
 from PIL import Image
 
 from orchestrator.sandbox.look import Seen, look, look_at_file, tags
-from orchestrator.sandbox.person import person_of, to_values
+from orchestrator.sandbox.person import to_values
 from orchestrator.sandbox.portrait import (
     ARMS,
     FRAMINGS,
-    HEAD_HEIGHT,
-    HEAD_TOP,
     SCENES,
     Background,
     Framing,
@@ -23,15 +21,14 @@ from orchestrator.sandbox.portrait import (
     Portrait,
     draw,
 )
+from tests.portraits import portrait
 
 
-def portrait(index: int, framing: Framing, roll: float = 0.0) -> Portrait:
+def varied(index: int, framing: Framing, roll: float = 0.0) -> Portrait:
     colours = [(70, 98, 140), (160, 50, 60), (220, 218, 210), (60, 110, 84), (52, 52, 58), (204, 160, 70)]
-    return Portrait(
-        person=person_of(900 + index),
-        framing=framing,
-        head=HEAD_HEIGHT[framing],
-        centre_y=HEAD_TOP[framing],
+    return portrait(
+        900 + index,
+        framing,
         roll_deg=roll,
         yaw_deg=(index % 5 - 2) * 3.0,
         arms=ARMS[index % 4],
@@ -70,7 +67,7 @@ def handled(index: int, image: Image.Image) -> tuple[Image.Image, float]:
 def test_pictures_are_read_back_after_handling(framing: Framing) -> None:
     errors, found, framings, poses, people = [], [], [], [], []
     for index in range(16):
-        drawn = portrait(index, framing, roll=(index * 37 % 41 - 20) * (1.4 if framing == "close-up" else 0.7))
+        drawn = varied(index, framing, roll=(index * 37 % 41 - 20) * (1.4 if framing == "close-up" else 0.7))
         image, added = handled(index, draw(drawn, 512, 512))
         seen = look(image)
         found.append(seen.found)
@@ -92,7 +89,7 @@ def test_pictures_are_read_back_after_handling(framing: Framing) -> None:
 def test_a_raised_hand_beside_a_close_up_is_seen() -> None:
     right = []
     for index in range(8):
-        drawn = portrait(index, "close-up")
+        drawn = varied(index, "close-up")
         seen = look(draw(drawn, 512, 512))
         right.append((seen.arms == "hand raised") == (drawn.arms == "hand raised"))
     assert sum(right) >= 7
@@ -101,7 +98,7 @@ def test_a_raised_hand_beside_a_close_up_is_seen() -> None:
 @pytest.mark.parametrize("size", [(512, 768), (640, 360), (768, 768)])
 def test_other_shapes_are_read_too(size: tuple[int, int]) -> None:
     for index in range(3):
-        seen = look(draw(portrait(index, "upper body", roll=8.0), *size))
+        seen = look(draw(varied(index, "upper body", roll=8.0), *size))
         assert seen.found
         assert seen.roll_deg == pytest.approx(8.0, abs=2.0)
 
@@ -137,7 +134,7 @@ def test_tags_say_what_is_drawn() -> None:
     named = {"hand raised": "hand_up", "arms crossed": "crossed_arms", "hand on hip": "hand_on_own_hip"}
     right, false_alarms, possible = 0, 0, 0
     for index in range(24):
-        drawn = portrait(index, "upper body", roll=(index % 3 - 1) * 4.0)
+        drawn = varied(index, "upper body", roll=(index % 3 - 1) * 4.0)
         said = tags(draw(drawn, 512, 512), index)
         assert all(0.0 < value < 1.0 for value in said.values())
         for pose, tag in named.items():
@@ -151,7 +148,7 @@ def test_tags_say_what_is_drawn() -> None:
 
 
 def test_tags_are_the_same_for_the_same_picture_and_seed() -> None:
-    image = draw(portrait(5, "upper body"), 384, 384)
+    image = draw(varied(5, "upper body"), 384, 384)
     assert tags(image, 1) == tags(image, 1)
     assert tags(image, 1) != tags(image, 2)
 
@@ -160,10 +157,10 @@ def test_a_file_is_looked_at_again_only_when_it_changed(tmp_path: object) -> Non
     from pathlib import Path
 
     path = Path(str(tmp_path)) / "picture.png"
-    draw(portrait(1, "close-up", roll=10.0), 256, 256).save(path)
+    draw(varied(1, "close-up", roll=10.0), 256, 256).save(path)
     first = look_at_file(path)
     assert look_at_file(path) is first
-    draw(portrait(2, "close-up", roll=-10.0), 384, 384).save(path)
+    draw(varied(2, "close-up", roll=-10.0), 384, 384).save(path)
     assert look_at_file(path).roll_deg < 0.0 < first.roll_deg
     with pytest.raises(OSError, match="missing"):
         look_at_file(path.with_name("missing.png"))

@@ -15,8 +15,6 @@ from orchestrator.sandbox.portrait import (
     ARMS,
     FRAMINGS,
     GARMENTS,
-    HEAD_HEIGHT,
-    HEAD_TOP,
     SCENES,
     Background,
     Framing,
@@ -24,17 +22,15 @@ from orchestrator.sandbox.portrait import (
     Portrait,
     draw,
 )
+from tests.portraits import portrait
 
-
-def portrait(framing: Framing = "close-up", **changes: object) -> Portrait:
-    one = Portrait(person=person_of(11), framing=framing, head=HEAD_HEIGHT[framing], centre_y=HEAD_TOP[framing])
-    return replace(one, **changes)  # type: ignore[arg-type]
+PERSON = 11
 
 
 @pytest.mark.parametrize("size", [(512, 512), (512, 768), (640, 360), (64, 64), (1024, 1024), (16, 16), (97, 333)])
 @pytest.mark.parametrize("framing", FRAMINGS)
 def test_every_size_is_drawn_as_asked(size: tuple[int, int], framing: Framing) -> None:
-    image = draw(portrait(framing), *size)
+    image = draw(portrait(PERSON, framing), *size)
     assert image.size == size
     assert image.mode == "RGB"
     assert np.asarray(image).std() > 8, "the picture is nearly one colour"
@@ -42,17 +38,17 @@ def test_every_size_is_drawn_as_asked(size: tuple[int, int], framing: Framing) -
 
 def test_too_small_is_refused_in_words() -> None:
     with pytest.raises(ValueError, match="16 x 16"):
-        draw(portrait(), 15, 64)
+        draw(portrait(PERSON), 15, 64)
 
 
 def test_the_same_portrait_gives_the_same_pixels_and_the_noise_seed_others() -> None:
-    first = draw(portrait(), 256, 256).tobytes()
-    assert draw(portrait(), 256, 256).tobytes() == first
-    assert draw(portrait(noise_seed=5), 256, 256).tobytes() != first
+    first = draw(portrait(PERSON), 256, 256).tobytes()
+    assert draw(portrait(PERSON), 256, 256).tobytes() == first
+    assert draw(portrait(PERSON, noise_seed=5), 256, 256).tobytes() != first
 
 
 def test_every_kind_of_thing_changes_the_picture() -> None:
-    plain = portrait("full body")
+    plain = portrait(PERSON, "full body")
     others = [replace(plain, arms=arms) for arms in ARMS[1:]]
     others += [replace(plain, background=Background(scene)) for scene in SCENES if scene != plain.background.scene]
     others += [replace(plain, outfit=Outfit(garment)) for garment in GARMENTS if garment != plain.outfit.garment]
@@ -84,7 +80,7 @@ def test_the_head_leans_clockwise_for_a_positive_roll() -> None:
 
 
 def test_the_mark_is_in_the_corner_and_nowhere_near_the_face() -> None:
-    marked = draw(portrait(grain=0.0, background=Background("plain", (120, 130, 140))), 512, 512)
+    marked = draw(portrait(PERSON, grain=0.0, background=Background("plain", (120, 130, 140))), 512, 512)
     corner = np.asarray(marked.convert("L").crop((400, 470, 512, 512)))
     assert corner.max() > 200, "the mark's letters are missing"
 
@@ -128,7 +124,7 @@ def test_chance_is_the_same_everywhere() -> None:
 
 def test_drawing_leaves_shared_pictures_alone() -> None:
     """Backgrounds are remembered between pictures; drawing must not paint into them."""
-    first = draw(portrait("upper body"), 128, 128)
-    draw(portrait("upper body", arms="arms crossed"), 128, 128)
-    again = draw(portrait("upper body"), 128, 128)
+    first = draw(portrait(PERSON, "upper body"), 128, 128)
+    draw(portrait(PERSON, "upper body", arms="arms crossed"), 128, 128)
+    again = draw(portrait(PERSON, "upper body"), 128, 128)
     assert first.tobytes() == again.tobytes()

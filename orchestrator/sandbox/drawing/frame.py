@@ -48,9 +48,10 @@ class Frame:
         points = np.asarray(points, dtype=np.float64)
         x, y = points[..., 0], points[..., 1]
         depth = 0.72 * np.sqrt(np.clip(1.0 - (x / 0.95) ** 2 - (y / 1.3) ** 2, 0.05, 1.0)) + lift
-        across = x * cos(self.yaw) - depth * sin(self.yaw) * 0.8
-        down = y * cos(self.pitch) + depth * sin(self.pitch) * 0.8
-        return self.head(np.stack([across, down], axis=-1))
+        moved = np.empty_like(points)
+        moved[..., 0] = x * cos(self.yaw) - depth * sin(self.yaw) * 0.8
+        moved[..., 1] = y * cos(self.pitch) + depth * sin(self.pitch) * 0.8
+        return self.head(moved)
 
     def hair(self, points: Points) -> Points:
         """Hair coordinates to pixels: at the head it leans with it, below the chin it hangs straight."""

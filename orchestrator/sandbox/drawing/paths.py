@@ -28,7 +28,9 @@ def smooth(points: Sequence[Pair] | Points, closed: bool = True, steps: int = 8)
         around = np.concatenate([knots[-1:], knots, knots[:2]])
     else:
         around = np.concatenate([2 * knots[:1] - knots[1:2], knots, 2 * knots[-1:] - knots[-2:-1]])
-    spans = np.stack([around[:-3], around[1:-2], around[2:-1], around[3:]], axis=1)
+    spans = np.empty((len(around) - 3, 4, 2))
+    for place in range(4):
+        spans[:, place] = around[place : len(around) - 3 + place]
     curve = np.einsum("sk,nkd->nsd", _weights(steps), spans).reshape(-1, 2)
     return curve if closed else np.concatenate([curve, knots[-1:]])
 
@@ -59,14 +61,24 @@ def turned(points: Points, angle_deg: float) -> Points:
     return rotated
 
 
+@lru_cache(maxsize=64)
+def _evenly(count: int) -> Points:
+    """`count` numbers from 0 to 1; shared, so not to be written to."""
+    return np.linspace(0.0, 1.0, count)
+
+
 def stroke(centre: Sequence[Pair] | Points, widths: Sequence[float], steps: int = 6) -> Points:
     """A curved stroke through the centre points, with its half-width at each of them."""
     line = smooth(centre, closed=False, steps=steps)
-    knots = np.linspace(0.0, 1.0, len(widths))
-    half = np.interp(np.linspace(0.0, 1.0, len(line)), knots, np.asarray(widths))[:, None]
-    along = np.gradient(line, axis=0)
+    half = np.interp(_evenly(len(line)), _evenly(len(widths)), np.asarray(widths))[:, None]
+    along = np.empty_like(line)  # as np.gradient, whose care for every case takes longer than the sum
+    along[1:-1] = (line[2:] - line[:-2]) / 2.0
+    along[0], along[-1] = line[1] - line[0], line[-1] - line[-2]
     along /= np.maximum(np.hypot(along[:, :1], along[:, 1:]), 1e-9)
-    across = np.stack([-along[:, 1], along[:, 0]], axis=1) * half
+    across = np.empty_like(along)
+    np.negative(along[:, 1], out=across[:, 0])
+    across[:, 1] = along[:, 0]
+    across *= half
     return np.concatenate([line + across, (line - across)[::-1]])
 
 
