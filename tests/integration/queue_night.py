@@ -189,6 +189,11 @@ class Night:
             time.sleep(0.02)
         raise AssertionError(f"{name} did not happen in time")
 
+    def steps(self, id_: int) -> int:
+        """Steps its trainer has told of; the look at the dataset before it is none."""
+        progress = self.job(id_).progress
+        return progress.done if progress is not None and progress.what == "train" else 0
+
     def trainers(self) -> list[processes.ProcessId]:
         """The living trainers of this workspace."""
         found = [processes.find_all("--config_file", str(path / "config.toml")) for path in self.runs()]

@@ -86,7 +86,7 @@ def test_a_training_stops_at_a_saved_epoch_when_its_window_closes_and_goes_on_in
     ahead.write_text("0")
     night.pace(0.1)
     with night.start_ahead(ahead, "once") as worker:
-        night.wait(lambda: (p := night.job(train).progress) is not None and p.done > 10, "a step")
+        night.wait(lambda: night.steps(train) > 10, "ten steps")
         ahead.write_text(str(4 * 3600))  # the morning has come, at once
         worker.communicate(timeout=60)
     job = night.job(train)
@@ -144,7 +144,7 @@ def test_cancelled_in_the_middle_its_trainer_ends_at_once(night: Night) -> None:
     night.pace(0.5)
     with night.start("work", "--until-empty") as worker:
         night.wait(night.trainers, "a trainer")
-        night.wait(lambda: night.job(train).progress, "a step")
+        night.wait(lambda: night.steps(train), "a step")
         night.queue("cancel", str(train))
         worker.communicate(timeout=60)
     assert night.job(train).state == "cancelled"
@@ -201,7 +201,7 @@ def test_a_killed_worker_s_training_is_adopted_and_goes_on(night: Night) -> None
     night.pace(0.3)
     with night.start("work", "--until-empty") as worker:
         (trainer,) = night.wait(night.trainers, "a trainer")
-        night.wait(lambda: night.job(train).progress, "a step")
+        night.wait(lambda: night.steps(train), "a step")
         worker.kill()
         worker.communicate()
     assert [one.pid for one in night.trainers()] == [trainer.pid]
@@ -219,7 +219,7 @@ def test_while_a_trainer_runs_on_nobody_else_gets_its_card(night: Night, tmp_pat
     night.pace(0.5)
     night.add("train")
     with night.start("work", "--until-empty") as worker:
-        night.wait(lambda: night.job(1).progress, "a step")
+        night.wait(lambda: night.steps(1), "a step")
         worker.kill()
         worker.communicate()
     other_root = tmp_path / "other"
@@ -267,7 +267,7 @@ def test_the_keeper_starts_a_worker_when_something_is_due_and_anew_when_it_dies(
             night.profile(epochs=16)
             night.pace(0.3)
             (train,) = night.add("train")
-            night.wait(lambda: night.job(train).progress, "a step")
+            night.wait(lambda: night.steps(train), "a step")
             (child,) = psutil.Process(keeper.pid).children()
             child.kill()
             night.wait(lambda: any("found running" in line for line in night.log(train)), "the adoption")
