@@ -213,15 +213,21 @@ def clusters(ones: Sequence[Measured], bits: int) -> list[tuple[list[Measured], 
     """
     at = {id(one): index for index, one in enumerate(ones)}
     cluster_of = {index: {index} for index in range(len(ones))}
-    joined = [(at[id(first)], at[id(second)], *rest) for first, second, *rest in near_pairs(ones, bits, SAME_COLOURS)]
+    joined = [
+        (at[id(first)], at[id(second)], distance, mirrored)
+        for first, second, distance, mirrored in near_pairs(ones, bits, SAME_COLOURS)
+    ]
     for first, second, *_ in joined:
         if cluster_of[first] is not cluster_of[second]:
             both = cluster_of[first] | cluster_of[second]
             for index in both:
                 cluster_of[index] = both
+    pairs_of: dict[int, list[tuple[int, bool]]] = {}
+    for first, _, distance, mirrored in joined:
+        pairs_of.setdefault(id(cluster_of[first]), []).append((distance, mirrored))
     found = []
     for members in {id(cluster): cluster for cluster in cluster_of.values() if len(cluster) > 1}.values():
-        pairs = [(distance, mirrored) for first, _, distance, mirrored in joined if first in members]
+        pairs = pairs_of[id(members)]
         found.append(([ones[index] for index in sorted(members)], max(d for d, _ in pairs), any(m for _, m in pairs)))
     return found
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -64,13 +65,13 @@ def page(
     """The page as text. `images` are the pictures' small copies as data: addresses; `limit_deg` colours the dials;
     `foretold` is what the pictures let expect of the LoRA.
     """
+    named = [frozenset(finding.pictures) for finding in result.findings]
     cards = [
-        _card(picture, found, images.get(picture.path, ""), result.findings, limit_deg)
+        _card(picture, found, images.get(picture.path, ""), result.findings, named, limit_deg)
         for picture, found in zip(pictures, measurements, strict=True)
     ]
-    shown = [
-        (index, finding, sum(index in card.findings for card in cards)) for index, finding in enumerate(result.findings)
-    ]
+    concerned = Counter(index for card in cards for index in card.findings)
+    shown = [(index, finding, concerned[index]) for index, finding in enumerate(result.findings)]
     content: dict[str, Any] = {
         "title": title,
         "created": created,
@@ -119,8 +120,14 @@ def command_of(fix: str) -> str:
 
 
 def _card(
-    picture: DatasetPicture, found: Measurement, image: str, findings: Sequence[Finding], limit_deg: float
+    picture: DatasetPicture,
+    found: Measurement,
+    image: str,
+    findings: Sequence[Finding],
+    named: Sequence[frozenset[str]],
+    limit_deg: float,
 ) -> Card:
+    """`named`: the pictures each finding names, which are looked through for every picture."""
     name = Measured(picture, found).name
     face = found.face
     facts = [f"{found.width}×{found.height}"] if found.readable else []
@@ -143,8 +150,8 @@ def _card(
         facts=tuple(facts),
         findings=tuple(
             index
-            for index, finding in enumerate(findings)
-            if (name in finding.pictures if finding.pictures else finding.group == picture.group)
+            for index, (finding, names) in enumerate(zip(findings, named, strict=True))
+            if (name in names if names else finding.group == picture.group)
         ),
     )
 
