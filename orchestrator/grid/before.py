@@ -12,7 +12,7 @@ from pathlib import Path
 
 from orchestrator.grid import manifest as manifests
 from orchestrator.grid.embedded import picture_of
-from orchestrator.grid.manifest import At, Manifest
+from orchestrator.grid.manifest import At, Axis, Manifest
 from orchestrator.grid.progress import link_or_copy
 from orchestrator.grid.viewer import write_viewer
 
@@ -57,5 +57,5 @@ def _free(parent: Path, written: str, old: Manifest) -> Path:
         number += 1
 
 
-def _shown(manifest: Manifest) -> list[tuple[At, str, bool]]:
-    return [(entry.at, entry.key, entry.state == "ready") for entry in manifest.cells]
+def _shown(manifest: Manifest) -> tuple[tuple[Axis, ...], list[tuple[At, str, str, bool]]]:
+    return manifest.axes, [(entry.at, entry.key, entry.state, entry.recipe is None) for entry in manifest.cells]

@@ -18,8 +18,9 @@ import sys
 from pathlib import Path
 from orchestrator.gpu import Holder, Lease
 lease = Lease(int(sys.argv[2]), Path(sys.argv[1]))
-print(lease.take(), flush=True)
+taken = lease.take()
 lease.use(Holder("ledger", 7, "a training", ("--config_file", "nobody has this")))
+print(taken, flush=True)
 sys.stdin.readline()
 """
 

@@ -53,7 +53,7 @@ def renderer_at(ugly_path: Path) -> Callable[..., Renderer]:
 def test_one_of_the_first_pictures_cut_off_is_found_by_those_that_follow(
     start_server: StartServer, renderer_at: Callable[..., Renderer]
 ) -> None:
-    slow, quick = start_server(gpu_seconds_per_picture=0.6), start_server()
+    slow, quick = start_server(gpu_seconds_per_picture=1.5), start_server()
     with A1111(slow.url) as client, A1111(quick.url) as other, A1111(slow.url) as somebody:
         renderer = renderer_at(client)
         wanted = [make(renderer.server, seed=seed, steps=20) for seed in range(6)]
@@ -61,7 +61,7 @@ def test_one_of_the_first_pictures_cut_off_is_found_by_those_that_follow(
 
         def press() -> None:
             # The first picture, with the second waiting behind it: the flag is gone before anybody looks.
-            while not 0.1 < somebody.progress().progress < 0.5:
+            while not 0.1 < somebody.progress().progress < 0.3:
                 time.sleep(0.01)
             somebody.interrupt()
 

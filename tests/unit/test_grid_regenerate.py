@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -110,19 +111,24 @@ def test_what_cannot_be_drawn_is_said_of_every_cell(manifest: Manifest) -> None:
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=25)
 @given(manifest=manifests())
 def test_a_grid_is_kept_as_it_was_and_compared_to_itself(ugly_path: Path, manifest: Manifest) -> None:
-    manifest = with_pictures(manifest, ugly_path)
-    kept = keep_before(ugly_path, manifest)
-    assert keep_before(ugly_path, manifest) == kept, "the same is kept once"
+    with tempfile.TemporaryDirectory(dir=ugly_path) as name:  # every example is another grid
+        kept_and_compared(Path(name), manifest)
+
+
+def kept_and_compared(folder: Path, manifest: Manifest) -> None:
+    manifest = with_pictures(manifest, folder)
+    kept = keep_before(folder, manifest)
+    assert keep_before(folder, manifest) == kept, "the same is kept once"
     then = manifests_.read(kept)
     assert [(e.state, e.key, e.picture) for e in then.cells] == [(e.state, e.key, e.picture) for e in manifest.cells]
     for entry in then.cells:
         if entry.picture:
-            assert (kept / entry.picture).read_bytes() == (ugly_path / entry.picture).read_bytes()
+            assert (kept / entry.picture).read_bytes() == (folder / entry.picture).read_bytes()
     if all(entry.recipe is None for entry in manifest.cells):
         return
     sides = [
         Side(name, one, lambda entry, root=root: root / entry.picture if entry.picture else None)
-        for name, one, root in (("before", then, kept), ("now", manifest, ugly_path))
+        for name, one, root in (("before", then, kept), ("now", manifest, folder))
     ]
     found = compare(*sides)
     ready = [entry for entry in manifest.cells if entry.picture]
