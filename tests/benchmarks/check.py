@@ -166,7 +166,7 @@ def main() -> None:
     arguments.add_argument("parts", nargs="*", default=["time", "roll", "enlarged", "worlds"])
     arguments.add_argument("--seed", type=int, default=0)
     arguments.add_argument(
-        "--worlds", type=int, default=20, help="how many are also drawn and measured (200 takes an hour)"
+        "--worlds", type=int, default=20, help="how many are also drawn and measured (200 takes half an hour)"
     )
     arguments.add_argument("--pictures", type=int, nargs="*", default=[30, 1000])
     asked = arguments.parse_args()
