@@ -157,13 +157,17 @@ def _train(work: Work) -> Result:
             )
         pipeline.build_dataset(frozen.profile, frozen.workspace, checked.pictures)
     freezing.refuse_changed_dataset(frozen)
-    if not frozen.options.get("build"):
+
+    def look() -> None:
         built = pipeline.check_built(frozen.profile, frozen.workspace, on_progress=work.progress)
         if built is not None:
             # Whoever queues what is built has decided; it is said all the same, so that the morning knows why.
             refuse_untrainable(built.result, built=True)
             _say_locks(work, built)
-    return training.train(work.job, frozen, work.control, work.card)
+
+    return training.train(
+        work.job, frozen, work.control, work.card, before_start=None if frozen.options.get("build") else look
+    )
 
 
 def _say_locks(work: Work, checked: Checked) -> int:

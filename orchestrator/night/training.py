@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -20,13 +21,18 @@ from orchestrator.night.frozen import Frozen
 from orchestrator.training.events import Note, Progress, Restarted, Saved, Stalled, Started, TrainingEvent
 from orchestrator.training.plan import TrainingPlanned
 from orchestrator.training.preflight import preflight
+from orchestrator.training.preflight_run_folder import needs_no_start
 from orchestrator.training.record import read_record
 from orchestrator.training.run import TrainingRun, is_finished
 from orchestrator.training.run import stop as stop_trainer
 
 
-def train(job: Job, frozen: Frozen, control: Control, card: NightCard) -> dict[str, Any]:
+def train(
+    job: Job, frozen: Frozen, control: Control, card: NightCard, *, before_start: Callable[[], None] | None = None
+) -> dict[str, Any]:
     """Train, or find the training finished. Everything that speaks against it is found before A1111 is disturbed.
+
+    `before_start` is called where a trainer has to be started: one that runs already is adopted without it.
 
     Raises `Interrupted` when it was stopped at a saved epoch, `CardBusy`, and what the pipeline raises.
     """
@@ -36,6 +42,8 @@ def train(job: Job, frozen: Frozen, control: Control, card: NightCard) -> dict[s
     planned = ready.planned
     if is_finished(planned):
         return _result(pipeline.train_ready(ready), [])
+    if before_start is not None and not needs_no_start(planned):
+        before_start()
     began = time.time()
     holder = Holder(card.ledger, job.id, job.title, command.signs(planned.config))
     card.for_training(frozen.settings, holder, planned.launch.gpus)

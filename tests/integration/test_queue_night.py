@@ -205,10 +205,13 @@ def test_a_killed_worker_s_training_is_adopted_and_goes_on(night: Night) -> None
         worker.kill()
         worker.communicate()
     assert [one.pid for one in night.trainers()] == [trainer.pid]
+    looked = night.root / ".orchestrator" / "cache" / "measurements"
+    shutil.rmtree(looked)
     with night.start("work", "--until-empty") as second:
         night.wait(lambda: any("found running" in line for line in night.log(train)), "the adoption")
         night.pace()
         second.communicate(timeout=60)
+    assert not looked.exists(), "a running training is adopted at once, without another look at the dataset"
     record = read_record(night.root / "runs" / "ai_model_v1")
     assert record is not None and record.status == "finished" and len(record.attempts) == 1
     assert night.job(train).state == "finished"
